@@ -112,8 +112,8 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """One question to an origin. `headers` (secrets among them) go to the host of `secret_host` alone and never over
-    plain http when `url` is https. `proxy` is a URL or None for a direct connection."""
+    """One question to an origin. `headers` (secrets among them) go to the origin (scheme, host, port) of `url` alone,
+    never after a redirect elsewhere. `proxy` is a URL or None for a direct connection."""
 
     url: str
     validators: Validators = Validators()
@@ -343,11 +343,13 @@ class StoredEntry:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where grouping put one entry. `story_id` None: it begins a story of its own. `duplicate_of` is set for the same
-    article again. `score` in 0…1 is how sure we are; `reasons` are lines for `bmn explain`."""
+    """Where grouping put one entry: in `story_id`, which begins with it where `begins`. `duplicate_of` is set for the
+    same article again. `score` in 0…1 is how sure we are; `reasons` are lines for `bmn explain`; `related` are stories
+    near it that are not the same event."""
 
     entry_id: int
-    story_id: UUID | None
+    story_id: UUID
+    begins: bool = False
     duplicate_of: int | None = None
     score: float = 1.0
     reasons: tuple[str, ...] = ()
