@@ -14,7 +14,7 @@ class AggregatorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a configuration file: `FILE:LINE: key.path: what, remedy`. `line` counts from 1; 0 is the whole file."""
+    """One fault of a configuration file: `FILE:LINE: key.path: what, remedy`. `line` from 1; 0 is the whole file."""
 
     file: str
     line: int

@@ -35,7 +35,7 @@ class Pattern(Protocol):
 
 
 def xml_safe(text: str) -> str:
-    """The text without what XML 1.0 cannot carry, escaped or not (control characters, lone surrogates, noncharacters)."""
+    """The text without what XML 1.0 cannot carry even escaped: control characters, surrogates, noncharacters."""
     return _XML_FORBIDDEN.sub("", text)
 
 
@@ -59,7 +59,7 @@ def title_key(title: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words and numbers in order; inner apostrophes, dots, hyphens and ampersands stay (`u.s`, `at&t`, `4.5`)."""
+    """Lower-case words and numbers in order; inner apostrophes, dots, hyphens stay (`u.s`, `at&t`, `4.5`)."""
     return _WORD.findall(text.lower().replace("’", "'"))
 
 

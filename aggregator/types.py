@@ -282,7 +282,7 @@ class FeedChanges:
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """One poll, ready to be committed as one unit: the entries and the state (with the validators) that vouches for them."""
+    """One poll, to be committed as one unit: the entries and the state (with the validators) that vouches for them."""
 
     state: FeedState
     outcome: FetchOutcome | ParseFailed

@@ -28,8 +28,14 @@ _TRACKING = re.compile(
     re.IGNORECASE,
 )
 # These are tracking on most sites and the page's very name on some: dropped only when the value looks like a label.
-_AMBIGUOUS = frozenset({"source", "via", "medium", "src", "ref", "cid", "share", "campaign", "partner", "rss", "cmp", "amp"})
-_LABEL_VALUE = re.compile(r"^(?:rss\d?(?:[_.-].*)?|.*[_.-]?rss(?:feed)?|feeds?(?:burner)?|atom|twitter|tw|facebook|fb|linkedin|newsletter|email|home(?:page)?|hp|amp|true|1|social)$", re.I)
+_AMBIGUOUS = frozenset(
+    ["source", "via", "medium", "src", "ref", "cid", "share", "campaign", "partner", "rss", "cmp", "amp"]
+)
+_LABEL_VALUE = re.compile(
+    r"^(?:rss\d?(?:[_.-].*)?|.*[_.-]?rss(?:feed)?|feeds?(?:burner)?|atom|twitter|tw|facebook|fb|linkedin|newsletter"
+    r"|email|home(?:page)?|hp|amp|true|1|social)$",
+    re.IGNORECASE,
+)
 
 _MOBILE_HOST = re.compile(r"^(?:www\d?|m|mobile|amp)\.(?=[^.]+\.[^.])")
 _INDEX = re.compile(r"/(?:index|default)\.(?:html?|php|aspx?|jsp)$", re.IGNORECASE)
@@ -49,20 +55,26 @@ _WRAPPERS = {
     "r.search.yahoo.com": (),
 }
 _TWO_LEVEL = frozenset(
-    ["ac", "co", "com", "edu", "gov", "go", "gob", "gouv", "govt", "gv", "id", "info", "ltd", "me", "mil", "mod", "ne", "net", "nhs", "nom", "or", "org", "plc", "police", "sch"]
+    "ac co com edu gov go gob gouv govt gv id info ltd me mil mod ne net nhs nom or org plc police sch".split()  # noqa: SIM905
 )
 # Everybody's blogs live below these: the publisher is one label further down.
 _SHARED_HOSTS = frozenset(
-    ["blogspot.com", "wordpress.com", "substack.com", "medium.com", "tumblr.com", "github.io", "gitlab.io", "typepad.com", "livejournal.com", "ghost.io", "beehiiv.com", "netlify.app", "vercel.app", "pages.dev", "web.app", "herokuapp.com", "squarespace.com", "wixsite.com", "weebly.com", "hatenablog.com"]
+    (
+        "blogspot.com wordpress.com substack.com medium.com tumblr.com github.io gitlab.io typepad.com ghost.io "
+        "livejournal.com beehiiv.com netlify.app vercel.app pages.dev web.app weebly.com herokuapp.com "
+        "squarespace.com wixsite.com hatenablog.com"
+    ).split()
 )
-_SECRET_PARAMETER = re.compile(r"(?:token|key|secret|pass(?:word)?|pwd|auth|sig(?:nature)?|session|access|credential|code|jwt|sid)", re.I)
+_SECRET_PARAMETER = re.compile(
+    r"(?:token|key|secret|pass(?:word)?|pwd|auth|sig(?:nature)?|session|access|credential|code|jwt|sid)", re.IGNORECASE
+)
 
 
 def http_url(url: str | None, base: str | None = None) -> str | None:
     """The absolute http(s) address that `url` names seen from `base`, or None if it is not one we would ever follow.
 
     Anything but http and https is refused (javascript:, data:, file: …), and so are addresses with credentials, without
-    a host, with control characters or longer than MAX_URL. Non-ASCII is percent-encoded, the host made IDNA (RFC 3987 §3.1).
+    a host, with control characters or longer than MAX_URL. Non-ASCII is escaped, the host made IDNA (RFC 3987 §3.1).
     """
     if not url:
         return None
@@ -108,7 +120,7 @@ def canonical_url(url: str | None) -> str | None:
     """One address for a page however feeds spell it, or None where `http_url` gives none. A key, not for following.
 
     Scheme, `www.`, mobile and AMP hosts and paths, tracking parameters, fragment, default port, index file, trailing
-    slash, host case and parameter order do not count; feed proxies and redirectors that carry the address are unwrapped.
+    slash, host case and parameter order do not count; feed proxies and redirectors that carry an address are unwrapped.
     """
     clean = http_url(url)
     for _ in range(3):  # wrappers in wrappers exist; more of them is a trap
@@ -135,11 +147,13 @@ def _unwrapped(parts: SplitResult) -> str | None:
         for name in names:
             if (inner := http_url(query.get(name))) is not None:
                 return inner
-    if host.endswith(".cdn.ampproject.org") or host == "cdn.ampproject.org" or (host.endswith("google.com") and parts.path.startswith("/amp/")):
+    is_amp_viewer = host.endswith("google.com") and parts.path.startswith("/amp/")
+    if is_amp_viewer or host == "cdn.ampproject.org" or host.endswith(".cdn.ampproject.org"):
         match = re.match(r"^/(?:[a-z]/|amp/)?(s/)?([^/]+\.[^/]+/.*)$", parts.path)
         if match:
             return http_url(("https://" if match[1] else "http://") + match[2])
-    if host in ("feedproxy.google.com", "feeds.feedburner.com", "rss.feedsportal.com") and (position := parts.path.find("/http")) > 0:
+    is_feed_proxy = host in ("feedproxy.google.com", "feeds.feedburner.com", "rss.feedsportal.com")
+    if is_feed_proxy and (position := parts.path.find("/http")) > 0:
         return http_url(unquote(parts.path[position + 1 :]).replace(":/", "://", 1).replace(":///", "://"))
     return None
 
@@ -205,7 +219,7 @@ def publisher_key(url: str | None) -> str:
 
 
 def for_log(url: str) -> str:
-    """The address fit for logs, status and subscription lists: no credentials, values of secret-looking parameters masked."""
+    """The address fit for logs and lists: no credentials, values of secret-looking parameters masked."""
     try:
         parts = urlsplit(url)
         netloc = parts.netloc.rpartition("@")[2]

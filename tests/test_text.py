@@ -56,7 +56,8 @@ def test_different_numbers_are_different_keys():
 
 
 def test_words_keep_what_belongs_together():
-    assert text.words("AT&T’s U.S. revenue: 4.5 billion, up-beat") == ["at&t's", "u.s", "revenue", "4.5", "billion", "up-beat"]
+    found = text.words("AT&T’s U.S. revenue: 4.5 billion, up-beat")
+    assert found == ["at&t's", "u.s", "revenue", "4.5", "billion", "up-beat"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_patterns_are_linear_and_say_what_is_wrong():
     evil = text.compile_pattern("(a+)+$")
     assert evil.search("a" * 50_000 + "!") is None
     assert text.compile_pattern(r"(?i)\bipo\b").search("Acme files for IPO")
-    with pytest.raises(ValueError, match="missing|unexpected"):
+    with pytest.raises(ValueError, match=r"missing|unexpected"):
         text.compile_pattern("(unclosed")
     with pytest.raises(ValueError):
         text.compile_pattern(r"(?=look)ahead")
