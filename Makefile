@@ -1,0 +1,91 @@
+# Two commands for a newcomer: `make run` and `make test`. Everything else is below; `make help` lists it.
+# Needs make and Python 3.11 or newer. What it sets up stays in .venv; system packages are for tests only.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= config/aggregator.yaml
+SHARED ?= $(or $(BMN_SHARED),../shared)
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
+PYTEST = $(BIN)/python -m pytest
+PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input
+PINS := pyproject.toml constraints.txt
+
+.PHONY: help install dev tools run demo test lint types check soak bench bench-schedule score wheel clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+
+install: $(VENV)/installed ## build .venv with `bmn` in it
+dev: $(VENV)/installed-dev
+
+$(VENV)/made:
+	@deploy/find-python $(PYTHON) > /dev/null
+	python=$$(deploy/find-python $(PYTHON))
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
+	"$(BIN)/python" -m pip --version > /dev/null
+	touch $@
+
+# The build tools come first and pinned, so that pip builds with them instead of fetching its own.
+$(VENV)/installed: $(VENV)/made $(PINS)
+	@$(PIP) install --quiet -c constraints.txt hatchling editables
+	$(PIP) install --quiet -c constraints.txt --no-build-isolation -e .
+	touch $@
+	echo "$(BIN)/bmn is ready" >&2
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(PIP) install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+tools:
+	@tests/tools.sh
+
+run: install ## run the daemon with config/ (CONFIG=FILE for another)
+	@exec $(BIN)/bmn run --config $(CONFIG)
+
+demo: install ## run it against an invented newsroom, without a network
+	@exec $(BIN)/bmn demo
+
+test: dev tools ## run every test but the soak (ARGS="-k fetch" for some)
+	@$(PYTEST) -n $(JOBS) --dist loadfile $(ARGS)
+
+lint: dev ## ruff
+	@$(BIN)/ruff check .
+
+types: dev ## mypy, strict
+	@$(BIN)/mypy
+
+check: lint types test ## lint, types and tests: what CI runs
+
+soak: dev tools ## the longer proofs
+	@$(PYTEST) -m soak --timeout 3600 $(ARGS)
+
+bench: dev ## every benchmark in bench/, one after the other
+	@for file in bench/*.py; do
+		echo "== $$file" >&2
+		$(BIN)/python "$$file"
+	done
+
+bench-schedule: dev ## how punctual and how patient the schedule is, simulated
+	@$(BIN)/python bench/schedule.py
+
+score: install ## how good sections, pairs and stories are, on labelled data (SHARED=DIR)
+	@[ -d "$(SHARED)/data" ] || { echo "no labelled data in $(SHARED)/data: give SHARED=DIR" >&2; exit 1; }
+	for set in "sections rss_gold_dev.jsonl.gz" "pairs pairs_tgcontest.jsonl" "stories uci_clusters_dev.jsonl.gz"; do
+		read -r what file <<< "$$set"
+		printf '%s %s ' "$$what" "$$file"
+		$(BIN)/bmn evaluate "$$what" "$(SHARED)/data/$$file" --json
+	done
+
+wheel: dev ## a wheel in dist/, configuration and models inside
+	@$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	ls -l dist/*.whl
+
+clean: ## remove .venv, caches and what was built; var/ (the database) stays
+	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
