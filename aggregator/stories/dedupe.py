@@ -1,0 +1,78 @@
+"""The same article again: what two entries must share to be one article.
+
+In: an entry and the entries that share an exact key with it (the store's twins at any age, the index's own
+within the window). Out: the entry it repeats and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import urlsplit
+
+from aggregator.text import words
+from aggregator.types import StoredEntry
+from aggregator.urls import publisher_key
+
+MAX_TITLES_OF_A_PAGE = 3  # a page re-titled has a few; a home page used as link has one per entry
+SAME_FEED_OVERLAP = 0.5  # share of the shorter title's words that a re-titled page of one feed keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The entry that is repeated and the reason in words."""
+
+    of: StoredEntry
+    reason: str
+
+
+def title_day_key(entry: StoredEntry) -> tuple[str, str, date] | None:
+    """Publisher, normalised title and UTC day; None where the title is too short to name an article."""
+    address = entry.canonical_url or entry.link or entry.source.site_url or entry.source.url
+    if not entry.title_key:
+        return None
+    return publisher_key(address), entry.title_key, entry.dated.date()
+
+
+def exact_duplicate(entry: StoredEntry, twins: Sequence[StoredEntry]) -> Duplicate | None:
+    """The first of the entries with an exact key of this one that it repeats, or None.
+
+    `twins` may hold more than true twins; an entry that is itself a copy still counts, the caller follows
+    `duplicate_of` to the original.
+    """
+    others = sorted((twin for twin in twins if twin.entry_id != entry.entry_id), key=_age)
+    page = [twin for twin in others if entry.canonical_url and twin.canonical_url == entry.canonical_url]
+    if entry.canonical_url and page:
+        titles = {twin.title_key for twin in page if twin.title_key} | {entry.title_key}
+        is_page = names_a_page(entry.canonical_url) and len(titles) <= MAX_TITLES_OF_A_PAGE
+        for twin in page:
+            if twin.title_key == entry.title_key or (is_page and _could_be_retitled(entry, twin)):
+                return Duplicate(twin, "same address")
+    key = title_day_key(entry)
+    for twin in others:
+        if key is not None and title_day_key(twin) == key:
+            return Duplicate(twin, "same title, publisher and day")
+    return None
+
+
+def names_a_page(canonical_url: str) -> bool:
+    """Whether an address can be one article's: the root of a site is everybody's."""
+    parts = urlsplit(canonical_url)
+    return parts.path not in {"", "/"} or bool(parts.query)
+
+
+def _could_be_retitled(entry: StoredEntry, twin: StoredEntry) -> bool:
+    """Whether one address under two titles is still one article.
+
+    Two feeds that give one address mean one page; one feed that gives it to two entries may list many things on
+    that page, unless the titles say the same.
+    """
+    if entry.source.feed_id != twin.source.feed_id:
+        return True
+    mine, theirs = set(words(entry.title)), set(words(twin.title))
+    return len(mine & theirs) >= SAME_FEED_OVERLAP * max(1, min(len(mine), len(theirs)))
+
+
+def _age(entry: StoredEntry) -> tuple[object, int]:
+    return entry.first_seen, entry.entry_id
