@@ -1,0 +1,84 @@
+"""Prometheus counters of the daemon, on a registry of their own. Labels are bounded: reasons, lanes, sections.
+
+Pure stages do not count; `pipeline` does, at the edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# From "at once" to "a day late": what a reader of news feels.
+_DELAYS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 21600, 86400)
+_PASSES = (0.005, 0.02, 0.05, 0.1, 0.3, 1, 3, 10, 30)
+
+
+class Metrics:
+    """Every figure we give out; one object per process."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.polls = Counter("bmn_polls", "Polls by outcome", ["outcome"], registry=registry)
+        self.failures = Counter("bmn_poll_failures", "Failed polls by reason", ["reason"], registry=registry)
+        self.bytes_in = Counter("bmn_fetched_bytes", "Bytes of documents received, decoded", registry=registry)
+        self.entries = Counter("bmn_entries", "Entries by what happened to them", ["change"], registry=registry)
+        self.parses = Counter("bmn_parses", "Documents parsed, by lane", ["lane"], registry=registry)
+        self.kills = Gauge(
+            "bmn_parser_kills", "Parser processes killed over a document since the start", registry=registry
+        )
+        self.stories = Counter("bmn_stories", "New stories by section", ["section"], registry=registry)
+        self.poll_seconds = Histogram("bmn_poll_seconds", "Time of one poll", buckets=_PASSES, registry=registry)
+        self.lateness = Histogram(
+            "bmn_poll_lateness_seconds", "How late after its due time a poll began", buckets=_DELAYS, registry=registry
+        )
+        self.group_seconds = Histogram(
+            "bmn_group_seconds", "Time of one grouping pass", buckets=_PASSES, registry=registry
+        )
+        self.publish_seconds = Histogram(
+            "bmn_publish_seconds", "Time of one publishing pass", buckets=_PASSES, registry=registry
+        )
+        self.freshness = Histogram(
+            "bmn_freshness_seconds",
+            "From the publisher's date to our seeing it (seen), and from there to our feeds (republished)",
+            ["step"],
+            buckets=_DELAYS,
+            registry=registry,
+        )
+        self.loop_lag = Gauge(
+            "bmn_loop_lag_seconds", "Worst delay of the event loop in the last minute", registry=registry
+        )
+        self.reloads = Counter("bmn_config_reloads", "Reloads of the configuration", ["result"], registry=registry)
+        self.requests = Counter(
+            "bmn_http_requests", "Answers by listener and status", ["listener", "status"], registry=registry
+        )
+        self.last_progress = Gauge(
+            "bmn_last_progress_timestamp_seconds", "When a stage last made progress", ["stage"], registry=registry
+        )
+
+    def watch(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Have `read` asked for a gauge's values, by label, at every scrape."""
+        self.registry.register(_Watched(name, text, label, read))
+
+    def expose(self) -> bytes:
+        """The text exposition format."""
+        return generate_latest(self.registry)
+
+
+class _Watched(Collector):
+    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name, self._text, self._label, self._read = name, text, label, read
+
+    def collect(self) -> list[Metric]:
+        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
+        for value, number in sorted(self._read().items()):
+            family.add_metric([value], number)
+        return [family]
+
+    def describe(self) -> list[Metric]:
+        # Asked at registration: answering here keeps `read` from being called before there is anything to read.
+        return [GaugeMetricFamily(self._name, self._text, labels=[self._label])]
