@@ -113,12 +113,14 @@ class FeedState:
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
     """One question to an origin. `headers` (secrets among them) go to the origin (scheme, host, port) of `url` alone,
-    never after a redirect elsewhere. `proxy` is a URL or None for a direct connection."""
+    never after a redirect elsewhere. `proxy` is a URL or None for a direct connection. `validated_url` is where the
+    validators came from if a redirect led there; they are not sent elsewhere (None: they are sent along the way)."""
 
     url: str
     validators: Validators = Validators()
     headers: tuple[tuple[str, str], ...] = ()
     proxy: str | None = None
+    validated_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
