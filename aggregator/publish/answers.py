@@ -1,0 +1,117 @@
+"""HTTP answers as values: a document and a request's headers in, status, headers and bytes out. No sockets here.
+
+`site` and `admin` decide what to answer, `serve` puts it on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from email.utils import format_datetime
+from typing import Protocol
+
+from aggregator.publish.negotiate import (
+    ETAG_SUFFIXES,
+    is_failed_precondition,
+    is_not_modified,
+    representation,
+)
+from aggregator.types import Rendered
+
+Headers = tuple[tuple[str, str], ...]
+
+_COMMON: Headers = (
+    ("Server", "bmn"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_LOCKED = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# Pictures come from the publishers' own hosts, hence any host; nothing else comes from anywhere but us.
+_PAGE = (
+    "default-src 'none'; style-src 'self'; img-src 'self' http: https:; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+SECURITY: Headers = (*_COMMON, ("Content-Security-Policy", _LOCKED))
+PAGE_SECURITY: Headers = (*_COMMON, ("Content-Security-Policy", _PAGE))
+READ_METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer. The body of an answer to HEAD is what GET would send: `serve` keeps it back."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+class Answerer(Protocol):
+    """Who answers a listener's requests. `target` is the request line's, undecoded, with its query."""
+
+    def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
+        """The answer if it lies ready, None if `later` must be asked."""
+
+    async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        """The answer that takes work."""
+
+
+def plain(status: int, message: str, headers: Headers = ()) -> Answer:
+    """A line of text that is never to be cached."""
+    always: Headers = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
+    return Answer(status, (*SECURITY, *always, *headers), f"{message}\n".encode())
+
+
+def redirect(status: int, location: str, headers: Headers = ()) -> Answer:
+    """Elsewhere."""
+    answer = plain(status, f"see {location}", (("Location", location), *headers))
+    return replace(answer, headers=tuple(pair for pair in answer.headers if pair[0] != "Cache-Control"))
+
+
+def method_not_allowed(allow: str = "GET, HEAD") -> Answer:
+    return plain(405, f"only {allow} here", (("Allow", allow),))
+
+
+class Ready:
+    """A document with its answers, made when first asked for and kept as long as the document is."""
+
+    __slots__ = ("_cache_control", "_extra", "_variants", "document")
+
+    def __init__(self, document: Rendered, cache_control: str, extra: Headers = ()) -> None:
+        self.document = document
+        self._cache_control = cache_control
+        self._extra = extra
+        self._variants: dict[str, tuple[str, Answer, Answer]] = {}
+
+    def answer(self, headers: Mapping[str, str], status: int = 200) -> Answer:
+        """The document as this client wants it: coded, or 304 because it has it, or 412 because it asked for another.
+
+        Only a 200 is conditional: a 404 or 410 is always sent whole.
+        """
+        coding, body = representation(self.document, headers.get("Accept-Encoding"))
+        etag, whole, unchanged = self._variants.get(coding) or self._make(coding, body)
+        if status != 200:
+            return replace(whole, status=status)
+        if is_failed_precondition(headers, etag, self.document.last_modified):
+            return plain(412, "this is not the version you asked for")
+        return unchanged if is_not_modified(headers, etag, self.document.last_modified) else whole
+
+    def _make(self, coding: str, body: bytes) -> tuple[str, Answer, Answer]:
+        document = self.document
+        etag = f'"{document.etag}{ETAG_SUFFIXES[coding]}"'
+        validators: Headers = (
+            ("ETag", etag),
+            ("Last-Modified", format_datetime(document.last_modified, usegmt=True)),
+            ("Cache-Control", self._cache_control),
+            ("Vary", "Accept-Encoding"),
+        )
+        links = tuple(("Link", f'<{url}>; rel="{rel}"') for rel, url in document.links)
+        security = PAGE_SECURITY if document.content_type.startswith("text/html") else SECURITY
+        coded: Headers = (("Content-Encoding", coding),) if coding != "identity" else ()
+        always = (*validators, *links, *security, *self._extra)
+        whole = Answer(200, (("Content-Type", document.content_type), *coded, *always), body)
+        # A 304 says what a 200 would about caching, and nothing of a body that is not there (RFC 9110 §15.4.5).
+        made = (etag, whole, Answer(304, always))
+        self._variants[coding] = made
+        return made

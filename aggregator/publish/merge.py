@@ -1,0 +1,34 @@
+"""Which stories a merged feed holds, and in which order. Pure: stories in, stories out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aggregator.publish.settings import FeedSettings
+from aggregator.types import SECTIONS, Story
+
+
+def choose(stories: Iterable[Story], feed: FeedSettings) -> tuple[Story, ...]:
+    """The newest `feed.items` stories that belong in the feed, newest first; none is cut for its age.
+
+    Stories of the same second stand in the order of their refs, so that the same stories always make the same feed.
+    """
+    belonging = {story.story_id: story for story in stories if belongs(story, feed)}
+    newest_first = sorted(belonging.values(), key=lambda story: (-story.published.timestamp(), story.ref))
+    return tuple(newest_first[: feed.items])
+
+
+def belongs(story: Story, feed: FeedSettings) -> bool:
+    """Whether the feed wants the story: one of its sections, enough sources. Off-topic and unsure stories never."""
+    wanted = {section for section in sections_of(story) if section in feed.sections}
+    return bool(wanted) and len(story.sources) >= feed.min_sources
+
+
+def sections_of(story: Story) -> tuple[str, ...]:
+    """The story's section and, where it is nearly as likely, the second; empty while unsure or off topic."""
+    verdict = story.sectioning
+    if verdict.section not in SECTIONS:
+        return ()
+    if verdict.second in SECTIONS and verdict.second != verdict.section:
+        return (verdict.section, verdict.second)
+    return (verdict.section,)

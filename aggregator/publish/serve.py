@@ -1,0 +1,304 @@
+"""The listening sockets: what an Answerer says goes out over HTTP/1.1, and no client can hold us up.
+
+The only module that serves on the network. Which answer belongs to a request is decided in `site` and `admin`; behind a
+proxy or not makes no difference here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from aggregator.errors import ListenError
+from aggregator.publish.answers import SECURITY, Answer, Answerer, Ready, method_not_allowed, plain
+from aggregator.publish.shelf import rendered
+
+KEEPALIVE = 30.0  # seconds in which a connection must bring a whole request, the first as well as the next
+SLOWEST_READER = 30.0  # seconds in which a client must take what waits for it
+MAX_CONNECTIONS = 4096  # per listener; more are closed at once
+BACKLOG = 1024
+_LIMITS: dict[str, Any] = {
+    "keepalive_timeout": KEEPALIVE,
+    "lingering_time": 0.5,  # seconds for the rest of a body that nobody asked for
+    "max_line_size": 8190,
+    "max_field_size": 8190,
+    "max_headers": 64,
+    "access_log": None,
+}
+_FD_START = 3  # sd_listen_fds(3)
+
+
+class Listener:
+    """Sockets that are being served until `stop`. `addresses` are as bound, `url` is the first as clients write it."""
+
+    def __init__(self, runner: web.ServerRunner, sockets: Sequence[socket.socket]) -> None:
+        self._runner = runner
+        self._unix_paths = [str(each.getsockname()) for each in sockets if each.family == socket.AF_UNIX]
+        self.addresses = tuple(_shown(each) for each in sockets)
+
+    @property
+    def url(self) -> str:
+        """`http://host:port` of the first address."""
+        return f"http://{self.addresses[0]}"
+
+    async def stop(self) -> None:
+        """Take no more connections, finish the requests under way (up to five seconds), close the rest."""
+        await self._runner.cleanup()
+        for path in self._unix_paths:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+async def listen(answerer: Answerer, address: str, inherited: Sequence[socket.socket] = ()) -> Listener:
+    """Serve on `address` (`host:port`, `[::]:port`, `unix:PATH`), or on the sockets that systemd handed down instead.
+
+    Raises ListenError where the address cannot be had.
+    """
+    sockets = list(inherited) or bound_sockets(address)
+    server = _Server(_handler(answerer))
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    for each in sockets:
+        await web.SockSite(runner, each, backlog=BACKLOG).start()
+    return Listener(runner, sockets)
+
+
+# ---------------------------------------------------------------- requests
+
+
+def _handler(answerer: Answerer) -> Callable[[web.BaseRequest], Any]:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        method, target, headers = request.method, request.raw_path, request.headers
+        answer = answerer.at_once(method, target, headers)
+        if answer is None:
+            answer = await answerer.later(method, target, headers)
+        return _response(answer, request)
+
+    return handle
+
+
+def _response(answer: Answer, request: web.BaseRequest) -> web.StreamResponse:
+    # The headers say the length, aiohttp keeps the bytes back for HEAD.
+    response = web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
+    if request.body_exists:
+        response.force_close()  # whatever it is, we do not read it
+    return response
+
+
+class _Server(web.Server):
+    """Gives every connection our protocol instead of aiohttp's."""
+
+    def __init__(self, handler: Callable[[web.BaseRequest], Any]) -> None:
+        super().__init__(handler)
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **_LIMITS)
+
+
+class _Connection(RequestHandler):
+    """One client, within limits: aiohttp bounds how long it may ask, this how long it may take the answer."""
+
+    __slots__ = ("_deadline",)
+
+    _deadline: asyncio.TimerHandle | None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._deadline = None
+        super().connection_made(transport)
+        assert self._manager is not None
+        if len(self._manager._connections) > MAX_CONNECTIONS:
+            self.force_close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._deadline = self._loop.call_later(SLOWEST_READER, self._abort)
+
+    def resume_writing(self) -> None:
+        self._at_ease()
+        super().resume_writing()
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        self._at_ease()
+        super().connection_lost(error)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """A line of text with the headers that every answer has; the reason is in our log, not in theirs."""
+        if status >= 500:
+            self.logger.error("request failed: %s", request.path[:200], exc_info=exc)
+        answer = plain(status, "that is not a request" if status == 400 else "this failed, and it is our fault")
+        response = web.Response(status=status, headers=answer.headers, body=answer.body)
+        response.force_close()
+        return response
+
+    def _at_ease(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _abort(self) -> None:
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
+
+
+# ---------------------------------------------------------------- sockets
+
+
+def bound_sockets(address: str) -> list[socket.socket]:
+    """Listening sockets for `host:port`, `[v6]:port`, `*:port` or `unix:PATH`. Raises ListenError."""
+    if address.startswith("unix:"):
+        return [_unix_socket(Path(address.removeprefix("unix:")))]
+    host, _, port = address.rpartition(":")
+    host = "" if host == "*" else host.strip("[]")
+    if not port.isdigit() or int(port) > 65535:
+        raise ListenError(f"cannot listen on {address!r}: no port, write host:port or unix:PATH")
+    try:
+        found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [_tcp_socket(family, sockaddr, is_alone=len(found) == 1) for family, _, _, _, sockaddr in found]
+    except OSError as error:
+        raise ListenError(_reason(address, error)) from error
+
+
+def inherited_sockets(environment: Mapping[str, str], process_id: int | None = None) -> dict[str, list[socket.socket]]:
+    """The listening sockets that systemd handed down (LISTEN_FDS), by the names it gave them (FileDescriptorName=).
+
+    Without a name the first is `public`, the second `admin`. Empty where there are none or they are another process's.
+    """
+    if environment.get("LISTEN_PID") != str(process_id or os.getpid()):
+        return {}
+    count = int(environment.get("LISTEN_FDS") or 0)
+    names = (environment.get("LISTEN_FDNAMES") or "").split(":")
+    sockets: dict[str, list[socket.socket]] = {}
+    for position in range(count):
+        name = names[position] if position < len(names) else ""
+        if name not in ("public", "admin"):
+            name = "public" if position == 0 else "admin"
+        inherited = socket.socket(fileno=_FD_START + position)
+        inherited.setblocking(False)
+        sockets.setdefault(name, []).append(inherited)
+    return sockets
+
+
+def _tcp_socket(family: int, sockaddr: Any, is_alone: bool) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # `[::]` alone means everything, IPv4 too; beside an IPv4 socket of the same name it would clash.
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if is_alone and sockaddr[0] == "::" else 1)
+        # A peer that takes nothing for a minute is gone, whatever its keep-alives say.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+        made.bind(sockaddr)
+        made.setblocking(False)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    """A socket file for us and our group (0660). One that nobody serves any more is removed first."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_stale(path):
+            path.unlink()
+        mask = os.umask(0o117)
+        try:
+            made.bind(str(path))
+        finally:
+            os.umask(mask)
+        made.setblocking(False)
+    except OSError as error:
+        made.close()
+        raise ListenError(_reason(f"unix:{path}", error)) from error
+    return made
+
+
+def _is_stale(path: Path) -> bool:
+    if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == errno.ECONNREFUSED
+
+
+def _reason(address: str, error: OSError) -> str:
+    remedy = {
+        errno.EADDRINUSE: "it is in use; stop the other process or choose another address",
+        errno.EACCES: "not permitted; choose a port above 1023 or a directory that is ours",
+        errno.EADDRNOTAVAIL: "this machine has no such address",
+        errno.ENOENT: "the directory does not exist",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return f"cannot listen on {address}: {remedy}"
+
+
+def _shown(each: socket.socket) -> str:
+    name = each.getsockname()
+    if each.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    return f"[{name[0]}]:{name[1]}" if each.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
+
+
+# ---------------------------------------------------------------- a small origin
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What an origin of ours serves at a path: a body with a status and headers beyond the usual."""
+
+    body: bytes
+    content_type: str = "application/xml; charset=utf-8"
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    last_modified: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class _Documents:
+    def __init__(self, documents: Mapping[str, Document] | Callable[[str], Document | None]) -> None:
+        self._get = documents if callable(documents) else documents.get
+        self._ready: dict[str, tuple[Document, Ready]] = {}
+
+    def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
+        if method not in ("GET", "HEAD"):
+            return method_not_allowed()
+        document = self._get(target.partition("?")[0])
+        if document is None:
+            return plain(404, "there is nothing here")
+        if document.status != 200:
+            kind: tuple[tuple[str, str], ...] = (("Content-Type", document.content_type),) if document.body else ()
+            return Answer(document.status, (*kind, *SECURITY, *document.headers), document.body)
+        known, ready = self._ready.get(target, (None, None))
+        if known != document or ready is None:
+            made = rendered(document.body, document.content_type, document.last_modified)
+            ready = Ready(made, "max-age=0", document.headers)
+            self._ready[target] = (document, ready)
+        return ready.answer(headers)
+
+    async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        raise AssertionError("every document is ready")
+
+
+async def documents(
+    documents: Mapping[str, Document] | Callable[[str], Document | None], host: str = "127.0.0.1", port: int = 0
+) -> Listener:
+    """An origin on loopback: path to Document (or a function of the path), with ETag, 304, HEAD and gzip for 200s.
+
+    Port 0: any free one, see `Listener.url`. Other statuses (404, 429, 302 with a Location) are sent as they are.
+    """
+    return await listen(_Documents(documents), f"[{host}]:{port}" if ":" in host else f"{host}:{port}")

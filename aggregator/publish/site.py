@@ -1,0 +1,173 @@
+"""What the public listener answers: documents from the shelf, other pages through a bounded cache, nothing else.
+
+Readers' addresses carry the path of `public_url`. A proxy in front may strip that prefix or keep it, both will do:
+what the shelf holds wins, then the prefix is taken off and the rest looked up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from aggregator.publish.answers import (
+    READ_METHODS,
+    Answer,
+    Ready,
+    method_not_allowed,
+    plain,
+    redirect,
+)
+from aggregator.publish.negotiate import preferred_type
+from aggregator.publish.shelf import Shelf
+from aggregator.types import Rendered
+
+NOT_FOUND = "404"  # the shelf's page for what is not there; no path is spelled so
+FEED_TYPES = {"application/atom+xml": "atom", "application/rss+xml": "rss", "application/feed+json": "json"}
+_FEED_ENDINGS = (".atom", ".rss", ".json", ".opml")
+_FOR_A_FEED = "public, max-age=300"  # seconds; the fastest rhythm at which a source is asked
+_FOR_A_PAGE = "public, max-age=60"
+_FOR_EVER = "public, max-age=31536000, immutable"  # the names of static files carry their hash
+_ANYBODY = (("Access-Control-Allow-Origin", "*"),)  # readers that live in a browser tab
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the provider has for an address: a document, or where to go instead (`location`, a path below the prefix or
+    an absolute URL, with status 302 or 308). 410 with a document says that it was here once."""
+
+    status: int
+    document: Rendered | None = None
+    location: str | None = None
+
+
+# Path below the prefix and query to a page; None: there is no such page. Blocking work belongs off the loop.
+PageProvider = Callable[[str, Mapping[str, str]], Awaitable[Page | None]]
+
+
+class PublicSite:
+    """Answers readers. `pages` is asked for what the shelf does not hold, at most `workers` at a time; its answers are
+    kept for `keep` seconds, at most `kept` of them, and all are dropped when something new is published."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        pages: PageProvider | None = None,
+        *,
+        prefix: str = "",
+        main_feed: str = "news",
+        keep: float = 30.0,
+        kept: int = 512,
+        workers: int = 8,
+    ) -> None:
+        self._shelf, self._pages, self._prefix, self._main_feed = shelf, pages, prefix.rstrip("/"), main_feed
+        self._keep, self._kept = keep, kept
+        self._documents = shelf.documents
+        self._ready: dict[str, Ready] = {}
+        self._cache: OrderedDict[str, tuple[float, Page, Ready | None]] = OrderedDict()
+        self._asking: dict[str, asyncio.Future[Page | None]] = {}
+        self._turns = asyncio.Semaphore(workers)
+        self._most_waiting = workers * 16
+
+    def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
+        if method not in READ_METHODS:
+            return method_not_allowed()
+        ready = self._on_shelf(target)
+        if ready is None:
+            path = self._path(target)
+            ready = self._on_shelf(path) if path is not None else None
+            if ready is None:
+                return self._fixed(path, headers)
+        return ready.answer(headers)
+
+    async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        path = self._path(target) or ""
+        page, ready = await self._page(path, dict(parse_qsl(urlsplit(target).query, max_num_fields=20)))
+        if page is None:
+            return self._not_found(path, headers)
+        if page.location is not None:
+            is_ours = page.location.startswith("/")
+            return redirect(page.status, self._prefix + page.location if is_ours else page.location)
+        return ready.answer(headers, page.status) if ready else plain(page.status, "gone")
+
+    def _on_shelf(self, path: str) -> Ready | None:
+        documents = self._shelf.documents
+        if documents is not self._documents:  # something new was published
+            self._ready = {name: ready for name, ready in self._ready.items() if documents.get(name) is ready.document}
+            self._documents = documents
+            self._cache.clear()
+        ready = self._ready.get(path)
+        if ready is None and (document := documents.get(path)) is not None:
+            is_feed = path.endswith(_FEED_ENDINGS)
+            cache_control = _FOR_A_FEED if is_feed else _FOR_EVER if path.startswith("/static/") else _FOR_A_PAGE
+            ready = self._ready[path] = Ready(document, cache_control, _ANYBODY if is_feed else ())
+        return ready
+
+    def _path(self, target: str) -> str | None:
+        """The decoded path below the prefix, without query; None if it cannot be one of ours."""
+        if "://" in target[:10]:  # the absolute form that proxies use
+            target = "/" + target.partition("://")[2].partition("/")[2]
+        path = unquote(target.partition("?")[0].partition("#")[0], errors="replace")
+        if path not in self._shelf.documents and self._prefix and f"{path}/".startswith(f"{self._prefix}/"):
+            path = path[len(self._prefix) :] or "/"
+        if not path.startswith("/") or not path.isprintable() or "//" in path or "/." in path or "\\" in path:
+            return None
+        return path
+
+    def _fixed(self, path: str | None, headers: Mapping[str, str]) -> Answer | None:
+        """The few answers that are neither documents nor pages; None: ask the provider."""
+        if path == "/healthz":
+            return plain(200, "ok")
+        if path == "/feed":
+            ending = FEED_TYPES[preferred_type(headers.get("Accept"), tuple(FEED_TYPES))]
+            location = f"{self._prefix}/{self._main_feed}.{ending}"
+            return redirect(302, location, (("Vary", "Accept"), ("Cache-Control", _FOR_A_FEED)))
+        if path is not None and len(path) > 1 and path.endswith("/") and path[:-1] in self._shelf.documents:
+            return redirect(308, self._prefix + path[:-1], (("Cache-Control", _FOR_A_PAGE),))
+        if path is None or self._pages is None:
+            return self._not_found(path, headers)
+        return None
+
+    def _not_found(self, path: str | None, headers: Mapping[str, str]) -> Answer:
+        page = self._on_shelf(NOT_FOUND)
+        is_for_people = path is None or not path.endswith(_FEED_ENDINGS)
+        return page.answer(headers, 404) if page and is_for_people else plain(404, "there is nothing here")
+
+    async def _page(self, path: str, query: dict[str, str]) -> tuple[Page | None, Ready | None]:
+        key = f"{path}?{sorted(query.items())}"
+        kept = self._cache.get(key)
+        if kept is not None and kept[0] > monotonic():
+            self._cache.move_to_end(key)
+            return kept[1], kept[2]
+        page = await self._asked(key, path, query)
+        if page is None:  # what is not there is not kept: guessed addresses would push out what is read
+            return None, None
+        ready = Ready(page.document, _FOR_A_PAGE) if page.document else None
+        self._cache[key] = (monotonic() + self._keep, page, ready)
+        while len(self._cache) > self._kept:
+            self._cache.popitem(last=False)
+        return page, ready
+
+    async def _asked(self, key: str, path: str, query: dict[str, str]) -> Page | None:
+        """The provider's page; many readers of one address ask once."""
+        assert self._pages is not None
+        if (running := self._asking.get(key)) is not None:
+            return await asyncio.shield(running)
+        if len(self._asking) >= self._most_waiting:
+            return Page(503)
+        self._asking[key] = asyncio.get_running_loop().create_future()
+        answer = self._asking[key]
+        try:
+            async with self._turns:
+                page = await self._pages(path, query)
+            answer.set_result(page)
+            return page
+        except BaseException as error:
+            answer.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            answer.exception()  # nobody may be waiting for it
+            raise
+        finally:
+            del self._asking[key]
