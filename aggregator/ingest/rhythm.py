@@ -1,0 +1,194 @@
+"""When a feed publishes, learned from its own history, and when it is therefore worth asking again. Pure.
+
+The law: an entry that waits costs its waiting time, a request costs the same always; so ask when the waiting expected
+to have piled up since the last poll, ∫ rate(s)·(t−s) ds, reaches a fixed price. For a steady feed that is the
+square-root rule (four times the entries, twice the requests), which gives the least total waiting for a number of
+requests; for an uneven one it asks closely in the feed's busy hours and rarely in its nights and week-ends. Figures:
+docs/benchmarks-schedule.md.
+
+The rate is a slow level × hour of the day × day of the week, corrected by how lively the last hours were. All of it
+is kept in a few dozen numbers (JSON), touched only when entries arrive, so that a 304 writes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+SLOW_HALF_LIFE = 21 * 24.0  # hours; long enough for three of each weekday
+FAST_HALF_LIFE = 12.0  # hours; a news day, a silence
+PRIOR_RATE = 1.0  # entries an hour: a feed that keeps this pace is asked `every`
+PRIOR_WEIGHT = 6.0  # hours of observation that outweigh the prior
+FAST_WEIGHT = 24.0  # hours of the slow level that the fast one is anchored with
+BURST = 120.0  # seconds; entries closer than this were published at one stroke
+HOUR_PRIOR = 0.35  # share of evenness mixed into the hours, so that a quiet hour is never quite dead
+MAX_HISTORY = 28 * 24.0  # hours of a first document that are believed; older entries are leftovers
+
+
+@dataclass(slots=True)
+class Rhythm:
+    """Decayed counts as of `at` (seconds since 1970). `slow`/`fast` are entries, `slow_hours`/`fast_hours` what they
+    were observed over; `hours` and `days` how the entries fall (Monday first, GMT); `last` the last arrival."""
+
+    at: float
+    slow: float = 0.0
+    slow_hours: float = 0.0
+    fast: float = 0.0
+    fast_hours: float = 0.0
+    last: float = 0.0
+    hours: list[float] = field(default_factory=lambda: [0.0] * 24)
+    days: list[float] = field(default_factory=lambda: [0.0] * 7)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "at": int(self.at),
+            "slow": [round(self.slow, 3), round(self.slow_hours, 2)],
+            "fast": [round(self.fast, 3), round(self.fast_hours, 2)],
+            "last": int(self.last),
+            "hours": [round(value, 2) for value in self.hours],
+            "days": [round(value, 2) for value in self.days],
+        }
+
+
+def from_json(value: object) -> Rhythm | None:
+    """What `to_json` gave; None for anything else: a memory we cannot read is no memory."""
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        slow, slow_hours = value["slow"]
+        fast, fast_hours = value["fast"]
+        hours, days = list(value["hours"]), list(value["days"])
+        if len(hours) != 24 or len(days) != 7:
+            return None
+        return Rhythm(value["at"], slow, slow_hours, fast, fast_hours, value["last"], hours, days)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def begun(arrivals: Iterable[datetime], now: datetime) -> Rhythm:
+    """The rhythm a first document shows: its entries' dates, observed from the oldest believable one until now."""
+    end = now.timestamp()
+    times = sorted(moment.timestamp() for moment in arrivals if now - moment <= timedelta(hours=MAX_HISTORY))
+    times = [moment for moment in times if moment < end - 1]  # "now" is what an undated entry says, which tells nothing
+    start = times[0] if times else end
+    rhythm = Rhythm(at=start, last=start)
+    _add(rhythm, times[1:])  # the first only marks where observation begins
+    _advance(rhythm, end)
+    return rhythm
+
+
+def with_arrivals(rhythm: Rhythm, arrivals: Iterable[datetime], since: datetime | None, now: datetime) -> Rhythm:
+    """The rhythm after a poll that brought entries; `since` is the poll before. Dates outside of what lies between
+    the two polls say when something was written, not when it came; it came some time in between."""
+    end = now.timestamp()
+    start = since.timestamp() if since is not None else rhythm.at
+    middle = (start + end) / 2
+    times = sorted(
+        moment if start < moment <= end else middle for moment in (arrival.timestamp() for arrival in arrivals)
+    )
+    copy = Rhythm(
+        rhythm.at, rhythm.slow, rhythm.slow_hours, rhythm.fast, rhythm.fast_hours, rhythm.last,
+        list(rhythm.hours), list(rhythm.days),
+    )  # fmt: skip
+    _add(copy, times)
+    _advance(copy, max(end, copy.at))
+    return copy
+
+
+def _add(rhythm: Rhythm, times: list[float]) -> None:
+    for moment in times:
+        _advance(rhythm, max(moment, rhythm.at))
+        if moment - rhythm.last < BURST and rhythm.last:
+            continue
+        rhythm.last = moment
+        rhythm.slow += 1.0
+        rhythm.fast += 1.0
+        day = int(moment // 86400)
+        rhythm.hours[int(moment % 86400 // 3600)] += 1.0
+        rhythm.days[(day + 3) % 7] += 1.0  # 1 January 1970 was a Thursday
+
+
+def _advance(rhythm: Rhythm, to: float) -> None:
+    """Let time pass: counts fade, hours of observation are added. Hours and days fade with the slow count."""
+    elapsed = (to - rhythm.at) / 3600
+    if elapsed <= 0:
+        return
+    slow, fast = 0.5 ** (elapsed / SLOW_HALF_LIFE), 0.5 ** (elapsed / FAST_HALF_LIFE)
+    rhythm.slow *= slow
+    rhythm.slow_hours = rhythm.slow_hours * slow + SLOW_HALF_LIFE / math.log(2) * (1 - slow)
+    rhythm.fast *= fast
+    rhythm.fast_hours = rhythm.fast_hours * fast + FAST_HALF_LIFE / math.log(2) * (1 - fast)
+    if slow < 0.9999:
+        rhythm.hours = [value * slow for value in rhythm.hours]
+        rhythm.days = [value * slow for value in rhythm.days]
+    rhythm.at = to
+
+
+def rate(rhythm: Rhythm, now: datetime) -> float:
+    """Entries an hour to be expected about now, before hour and day are considered."""
+    elapsed = max(0.0, (now.timestamp() - rhythm.at) / 3600)
+    slow, fast = 0.5 ** (elapsed / SLOW_HALF_LIFE), 0.5 ** (elapsed / FAST_HALF_LIFE)
+    slow_hours = rhythm.slow_hours * slow + SLOW_HALF_LIFE / math.log(2) * (1 - slow)
+    fast_hours = rhythm.fast_hours * fast + FAST_HALF_LIFE / math.log(2) * (1 - fast)
+    level: float = (rhythm.slow * slow + PRIOR_RATE * PRIOR_WEIGHT) / (slow_hours + PRIOR_WEIGHT)
+    lively: float = (rhythm.fast * fast + level * FAST_WEIGHT) / (fast_hours + FAST_WEIGHT)
+    return lively
+
+
+def hour_factors(rhythm: Rhythm) -> list[float]:
+    """How each hour of the day compares with the average hour; near 1 until a few days have been seen."""
+    total = sum(rhythm.hours)
+    if total <= 0:
+        return [1.0] * 24
+    believed = min(1.0, rhythm.slow_hours / 96) * total / (total + 6) * (1 - HOUR_PRIOR)
+    raw = rhythm.hours
+    mean = total / 24
+    return [
+        1 - believed + believed * (raw[i - 1] + 2 * raw[i] + raw[(i + 1) % 24]) / (4 * mean) for i in range(24)
+    ]
+
+
+def day_factors(rhythm: Rhythm) -> list[float]:
+    """How each day of the week compares with the average day; 1 until two weeks have been seen."""
+    total = sum(rhythm.days)
+    seen = rhythm.slow_hours / 168
+    if total <= 0 or seen < 1.5:
+        return [1.0] * 7
+    believed = min(1.0, seen / 3) * total / (total + 6)
+    return [1 - believed + believed * value * 7 / total for value in rhythm.days]
+
+
+def wait(rhythm: Rhythm | None, now: datetime, every: timedelta, slowest: timedelta) -> timedelta:
+    """How long to wait from a poll at `now`; `every` is the interval of a feed with PRIOR_RATE, and so the price."""
+    if rhythm is None:
+        return every
+    level = rate(rhythm, now)
+    hours, days = hour_factors(rhythm), day_factors(rhythm)
+    price = PRIOR_RATE * (every.total_seconds() / 3600) ** 2 / 2
+    limit = slowest.total_seconds() / 3600
+    moment = now.astimezone(UTC)
+    hour, day = moment.hour, moment.weekday()
+    step = 1 - (moment.minute * 60 + moment.second) / 3600  # to the next full hour
+    elapsed = expected = cost = 0.0
+    while elapsed < limit:
+        here = level * hours[hour] * days[day]
+        if cost + expected * step + here * step * step / 2 >= price:
+            elapsed += _root(here / 2, expected, cost - price)
+            break
+        cost += expected * step + here * step * step / 2
+        expected += here * step
+        elapsed += step
+        step = 1.0
+        hour += 1
+        if hour == 24:
+            hour, day = 0, (day + 1) % 7
+    return timedelta(hours=min(elapsed, limit))
+
+
+def _root(a: float, b: float, c: float) -> float:
+    """The positive x with a·x² + b·x + c = 0, for a, b ≥ 0 ≥ c."""
+    if a < 1e-12:
+        return -c / b
+    return (math.sqrt(b * b - 4 * a * c) - b) / (2 * a)
