@@ -1,0 +1,271 @@
+"""A document's bytes become a `ParsedFeed`, or a `ParseFailed` that says why not. Pure, and never raises on purpose.
+
+JSON goes to `jsonfeed`; XML to the fast lane, and what that does not surely understand to feedparser, the reference.
+Run it in a child process that may be killed (`workers`): feedparser can be made to take minutes and gigabytes, which
+the measures below make rare and not impossible.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from datetime import datetime
+from typing import Any
+
+from aggregator.ingest import fastlane, jsonfeed
+from aggregator.ingest.clean import clean_feed
+from aggregator.ingest.document import Text, decode
+from aggregator.ingest.fastlane import images_in_order, is_picture, width_of
+from aggregator.ingest.hints import HintTexts, feed_hints
+from aggregator.ingest.raw import RawEntry, RawFeed
+from aggregator.types import FailureReason, ParsedFeed, ParseFailed
+
+MAX_DOCUMENT = 16 << 20  # bytes; fetching stops at 8 MiB by default, a pushed document might not
+
+_FEED_ROOT = re.compile(r"<(?:[a-z]{1,20}:)?(?:rss|feed|rdf|channel)[\s>/]", re.IGNORECASE)
+_HTML_ROOT = re.compile(r"<(?:html|head|body|title|script|meta|div|p|h1)[\s>/]", re.IGNORECASE)
+_CHALLENGE = re.compile(
+    r"cf-(?:chl|browser-verification|challenge)|/cdn-cgi/challenge|Just a moment\.\.\.|Attention Required! \| Cloud"
+    r"|_Incapsula_Resource|captcha-delivery|px-captcha|Checking your browser|DDoS protection by|aws-waf-token",
+    re.IGNORECASE,
+)
+_LINK_TAG = re.compile(r"<link\b[^<>]{0,1000}>", re.IGNORECASE)
+_HREF = re.compile(r"""\bhref\s{0,5}=\s{0,5}["']?([^"'\s<>]{1,500})""", re.IGNORECASE)
+_TITLE = re.compile(r"<title\b[^<>]{0,200}>([^<]{1,200})", re.IGNORECASE)
+
+
+def parse(
+    document: bytes,
+    url: str,
+    content_type: str | None = None,
+    known: frozenset[bytes] = frozenset(),
+    now: datetime | None = None,
+) -> ParsedFeed | ParseFailed:
+    """What the document says, cleaned. Entries whose fingerprint is in `known` are listed in `unchanged` and no more.
+
+    `url` is where the document came from, for its relative addresses; `now` judges its dates. Feeds of every version
+    of RSS, Atom and JSON Feed are read, well-formed or not; `complaint` tells what was wrong with them.
+    """
+    if now is None:
+        raise TypeError("parse() needs to know the time")
+    if not document.strip():
+        return ParseFailed(FailureReason.EMPTY, "an empty document")
+    if len(document) > MAX_DOCUMENT:
+        return ParseFailed(FailureReason.TOO_LARGE, f"{len(document):,} bytes, more than {MAX_DOCUMENT:,}")
+    if document[:2] == b"\x1f\x8b":
+        return ParseFailed(FailureReason.NOT_A_FEED, "gzip data that the server did not declare")
+    text = decode(document, content_type)
+    if jsonfeed.looks_like_json(text.body):
+        raw = jsonfeed.read(text.body)
+        if isinstance(raw, str):
+            return ParseFailed(FailureReason.NOT_A_FEED, raw)
+        return clean_feed(raw, url, known, now, "json")
+    if _declares_entities(text.prolog):
+        return ParseFailed(FailureReason.MALFORMED, "declares entities of its own, which we do not expand")
+    if failure := _no_feed(text):
+        return failure
+    if text.complaint is None and (feed := fastlane.read(text.body.encode())) is not None:
+        return clean_feed(feed, url, known, now, "fast")
+    return _by_feedparser(text, url, known, now)
+
+
+def _declares_entities(prolog: str) -> bool:
+    return "<!ENTITY" in prolog or ("<!DOCTYPE" in prolog and "<!entity" in prolog.lower())
+
+
+def _no_feed(text: Text) -> ParseFailed | None:
+    """Why this cannot be a feed, or None if it may be one. Says what a person needs to mend the address."""
+    if _FEED_ROOT.match(text.body):
+        return None
+    if _HTML_ROOT.match(text.body) or "<!doctype html" in text.prolog[:2000].lower():
+        return _web_page(text.body)
+    if _FEED_ROOT.search(text.body):
+        return None  # rubbish first, a feed behind it
+    if not text.body.startswith("<"):
+        start = " ".join(text.body[:200].split())[:60]
+        return ParseFailed(FailureReason.NOT_A_FEED, f"plain text, not a feed: {start!r}")
+    root = re.match(r"<([A-Za-z_][\w.:-]{0,60})", text.body)
+    if root is None:
+        return ParseFailed(FailureReason.NOT_A_FEED, "no feed: no XML element is in it")
+    return ParseFailed(FailureReason.NOT_A_FEED, f"XML, but no feed: its root element is <{root[1]}>")
+
+
+def _web_page(body: str) -> ParseFailed:
+    if _CHALLENGE.search(body[:100_000]):
+        return ParseFailed(FailureReason.BLOCKED, "a page that asks for proof of being human, not a feed")
+    title = _TITLE.search(body[:100_000])
+    named = f" ({html.unescape(' '.join(title[1].split()))[:80]!r})" if title else ""
+    for tag in _LINK_TAG.findall(body[:200_000]):
+        lower = tag.lower()
+        is_feed = "alternate" in lower and any(kind in lower for kind in ("rss+xml", "atom+xml", "feed+json"))
+        if is_feed and (href := _HREF.search(tag)):
+            address = html.unescape(href[1])
+            return ParseFailed(
+                FailureReason.NOT_A_FEED, f"a web page{named}, not a feed; it names {address} as its feed"
+            )
+    return ParseFailed(FailureReason.NOT_A_FEED, f"a web page{named}, not a feed")
+
+
+# ---------------------------------------------------------------- feedparser
+
+_FORMATS = {"rss10": "rss10", "rss090": "rss09x", "atom10": "atom10", "atom03": "atom03", "atom": "atom10"}
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,8}));?")
+
+
+def _by_feedparser(text: Text, url: str, known: frozenset[bytes], now: datetime) -> ParsedFeed | ParseFailed:
+    result = _fed(text.body)
+    feed, entries = result["feed"], result["entries"]
+    if not entries and not result["version"]:
+        return ParseFailed(FailureReason.MALFORMED, f"looks like a feed and is none: {_complaint(result, text)}")
+    raw = _raw_feed(feed, result["version"])
+    raw.complaint = _complaint(result, text)
+    is_atom = raw.format.startswith("atom")
+    raw.entries = [_raw_entry(entry, is_atom) for entry in entries]
+    return clean_feed(raw, url, known, now, "feedparser")
+
+
+def _fed(body: str) -> Any:
+    # Imported late: four in five documents never need it, and it is half of a child's memory.
+    import feedparser
+
+    # Nothing before the root (its searches there are quadratic), our own declaration, no declared entities, no
+    # character references that it would raise for. `[` keeps a later `<!ENTITY` from being read as a declaration.
+    body = _REFERENCE.sub(
+        _valid_reference, body.replace("<!ENTITY", "&lt;!ENTITY").replace("<!DOCTYPE", "&lt;!DOCTYPE")
+    )
+    document = b'<?xml version="1.0" encoding="utf-8"?>\n' + body.encode("utf-8", "replace")
+    return feedparser.parse(
+        io.BytesIO(document),  # a stream, never bytes: feedparser would open bytes that look like a path
+        response_headers={"content-type": "application/xml; charset=utf-8"},
+        sanitize_html=False,
+        resolve_relative_uris=False,
+    )
+
+
+def _valid_reference(match: re.Match[str]) -> str:
+    number = int(match[1], 16) if match[1] else int(match[2])
+    if number in (9, 10, 13) or 32 <= number < 0xD800 or 0xE000 <= number < 0xFFFE or 0x10000 <= number < 0x110000:
+        return match[0]
+    return ""
+
+
+def _complaint(result: Any, text: Text) -> str | None:
+    if text.complaint:
+        return text.complaint
+    if not result["bozo"]:
+        return None
+    error = result.get("bozo_exception")
+    message = error.getMessage() if hasattr(error, "getMessage") else str(error)
+    line = f", line {error.getLineNumber()}" if hasattr(error, "getLineNumber") else ""
+    return f"not well-formed: {message[:200]}{line}"
+
+
+def _raw_feed(feed: Any, version: str) -> RawFeed:
+    said = HintTexts()
+    for name in ("ttl", "sy_updateperiod", "sy_updatefrequency", "sy_updatebase"):
+        if isinstance(value := feed.get(name), str):
+            said.add(name.replace("_", ":"), [value])
+    links = [link for link in feed.get("links", []) if link.get("href")]
+    return RawFeed(
+        format=_FORMATS.get(version) or ("rss09x" if version.startswith("rss09") else "rss20"),
+        title=_source_of(feed, "title", version.startswith("atom")) or "",
+        site_url=feed.get("link") or None,
+        self_url=next((link["href"] for link in links if link.get("rel") == "self"), None),
+        language=feed.get("language") or None,
+        author=feed.get("author") if version.startswith("atom") else None,
+        hub_urls=tuple(link["href"] for link in links if link.get("rel") == "hub"),
+        hints=feed_hints(said),
+    )
+
+
+def _raw_entry(entry: Any, is_atom: bool) -> RawEntry:
+    links = [link for link in entry.get("links", []) if link.get("href")]
+    replies: Any = next((link for link in links if _is_discussion(link)), {})
+    enclosures = [
+        (str(link["href"]), str(link.get("type") or ""), str(link.get("length") or ""))
+        for link in links
+        if link.get("rel") == "enclosure"
+    ]
+    content = _content_of(entry, is_atom)
+    summary = _source_of(entry, "summary", is_atom)
+    tags = [tag.get("label") or tag.get("term") for tag in entry.get("tags", [])]
+    return RawEntry(
+        guid=entry.get("id") or None,
+        link=_string(entry.get("feedburner_origlink")) or entry.get("link") or None,
+        title=_source_of(entry, "title", is_atom) or "",
+        author=_authors_of(entry),
+        published=_plainly(entry, "published") or _plainly(entry, "created"),
+        updated=_plainly(entry, "updated"),
+        # Where an entry has content alone, feedparser shows it as summary as well.
+        summary=None if summary == content else summary,
+        content=content,
+        categories=tuple(dict.fromkeys(tag for tag in tags if tag)),
+        images=_images_of(entry, enclosures),
+        enclosures=tuple(enclosures),
+        comments_url=_string(entry.get("comments")) or replies.get("href"),
+        comment_count=_string(entry.get("slash_comments"))
+        or _string(entry.get("thr_total"))
+        or replies.get("thr:count"),
+        language=_language_of(entry),
+        base=next((part["base"] for part in entry.get("content", []) if part.get("base")), None),
+    )
+
+
+def _is_discussion(link: Any) -> bool:
+    return link.get("rel") == "replies" and "html" in link.get("type", "html")
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _plainly(entry: Any, key: str) -> str | None:
+    return _string(dict.get(entry, key))  # feedparser's own lookup answers `updated` with `published`
+
+
+def _source_of(context: Any, key: str, is_atom: bool) -> str | None:
+    """A text construct as HTML source."""
+    value = _string(dict.get(context, key))
+    detail = dict.get(context, f"{key}_detail") or {}
+    if value and is_atom and detail.get("type") == "text/plain":
+        return html.escape(value, quote=False)
+    return value
+
+
+def _content_of(entry: Any, is_atom: bool) -> str | None:
+    best = None
+    for part in entry.get("content", []):
+        value = _string(part.get("value"))
+        if value and is_atom and part.get("type") == "text/plain":
+            value = html.escape(value, quote=False)
+        if value and (best is None or part.get("type") in ("text/html", "application/xhtml+xml")):
+            best = value
+    return best
+
+
+def _authors_of(entry: Any) -> str | None:
+    names = [_string(person.get("name")) or _string(person.get("email")) for person in entry.get("authors", [])]
+    return ", ".join(dict.fromkeys(name for name in names[:5] if name)) or _string(entry.get("author"))
+
+
+def _images_of(entry: Any, enclosures: list[tuple[str, str, str]]) -> tuple[str, ...]:
+    contents = [
+        (width_of(media.get("width")), media["url"].strip())
+        for media in entry.get("media_content", [])
+        if media.get("url") and is_picture(media["url"], media.get("medium"), media.get("type"))
+    ]
+    thumbnails = [
+        (width_of(media.get("width")), media["url"].strip())
+        for media in entry.get("media_thumbnail", [])
+        if media.get("url")
+    ]
+    image = entry.get("image")
+    others = [image["href"]] if isinstance(image, dict) and image.get("href") else []
+    others += [url for url, media_type, _ in enclosures if is_picture(url, None, media_type)]
+    return images_in_order(contents, thumbnails, others)
+
+
+def _language_of(entry: Any) -> str | None:
+    details = [dict.get(entry, key) for key in ("title_detail", "summary_detail")]
+    return next((detail["language"] for detail in details if detail and detail.get("language")), None)
