@@ -130,7 +130,7 @@ def check_sources(data: bytes, path: Path, env: Mapping[str, str]) -> tuple[Sour
 def changed_keys(old: Config, new: Config) -> tuple[str, ...]:
     """What differs, as dotted keys down to `polling.every`, or `sources`, `feeds`, `rules` as a whole."""
     changed: list[str] = []
-    for name in Config.model_fields:
+    for name in AggregatorFile.model_fields:
         before, after = getattr(old, name), getattr(new, name)
         if before == after:
             continue

@@ -212,9 +212,13 @@ class Then(Model):
         return self
 
 
+def _read_then(value: object) -> object:
+    return {"drop": True} if value == "drop" else value
+
+
 class Rule(Model):
     when: When = Field(description="The conditions, all of which must hold")
-    then: Annotated[Then, BeforeValidator(lambda value: {"drop": True} if value == "drop" else value)] = Field(
+    then: Annotated[Then, BeforeValidator(_read_then, json_schema_input_type=Then | Literal["drop"])] = Field(
         description="What to do"
     )
 
@@ -271,7 +275,7 @@ class AggregatorFile(Settings):
 
 
 class Config(Settings):
-    """The whole configuration. Two are equal when they say the same, whatever their files look like."""
+    """The whole configuration. Two are equal when the same files say the same."""
 
     sources: tuple[Source, ...] = ()
     files: tuple[Path, ...] = setting((), "The files read, absolute")
