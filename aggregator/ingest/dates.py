@@ -29,10 +29,10 @@ _MONTHS = _table(
 )
 # Minutes east of Greenwich; where one name means two zones, the one that more feeds come from.
 _ZONES = _table(
-    "z 0 ut 0 utc 0 gmt 0 wet 0 west 60 bst 60 ist 330 cet 60 cest 120 met 60 mest 120 mez 60 mesz 120 eet 120 "
-    "eest 180 msk 180 sast 120 pkt 300 hkt 480 sgt 480 awst 480 jst 540 kst 540 acst 570 aest 600 aedt 660 "
-    "nzst 720 nzdt 780 nst -210 ast -240 adt -180 est -300 edt -240 et -300 cst -360 cdt -300 ct -360 mst -420 mdt -360 "
-    "pst -480 pdt -420 pt -480 akst -540 akdt -480 hst -600 brt -180 art -180"
+    "z 0 ut 0 utc 0 gmt 0 wet 0 west 60 bst 60 ist 330 cet 60 cest 120 met 60 mest 120 mez 60 mesz 120 eet 120 eest "
+    "180 msk 180 sast 120 pkt 300 hkt 480 sgt 480 awst 480 jst 540 kst 540 acst 570 aest 600 aedt 660 nzst 720 nzdt "
+    "780 nst -210 ast -240 adt -180 est -300 edt -240 et -300 cst -360 cdt -300 ct -360 mst -420 mdt -360 pst -480 "
+    "pdt -420 pt -480 akst -540 akdt -480 hst -600 brt -180 art -180"
 )
 
 _RFC822 = re.compile(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import io
 import re
+import zlib
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,11 @@ _HTML_ROOT = re.compile(r"<(?:html|head|body|title|script|meta|div|p|h1)[\s>/]",
 _CHALLENGE = re.compile(
     r"cf-(?:chl|browser-verification|challenge)|/cdn-cgi/challenge|Just a moment\.\.\.|Attention Required! \| Cloud"
     r"|_Incapsula_Resource|captcha-delivery|px-captcha|Checking your browser|DDoS protection by|aws-waf-token",
+    re.IGNORECASE,
+)
+# A feed that some template wrapped into a page's skeleton.
+_FEED_INSIDE = re.compile(
+    r"""<feed\s[^<>]{0,400}?xmlns\s?=\s?["']http://(?:www\.w3\.org/2005/Atom|purl\.org/atom)|<rss\s[^<>]{0,400}?version\s?=""",
     re.IGNORECASE,
 )
 _LINK_TAG = re.compile(r"<link\b[^<>]{0,1000}>", re.IGNORECASE)
@@ -54,7 +60,10 @@ def parse(
     if len(document) > MAX_DOCUMENT:
         return ParseFailed(FailureReason.TOO_LARGE, f"{len(document):,} bytes, more than {MAX_DOCUMENT:,}")
     if document[:2] == b"\x1f\x8b":
-        return ParseFailed(FailureReason.NOT_A_FEED, "gzip data that the server did not declare")
+        unpacked = _gunzipped(document)
+        if isinstance(unpacked, ParseFailed):
+            return unpacked
+        document = unpacked
     text = decode(document, content_type)
     if jsonfeed.looks_like_json(text.body):
         raw = jsonfeed.read(text.body)
@@ -70,6 +79,18 @@ def parse(
     return _by_feedparser(text, url, known, now)
 
 
+def _gunzipped(document: bytes) -> bytes | ParseFailed:
+    """The content of a gzip file that a server sends without saying so, as some do."""
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = unpacker.decompress(document, MAX_DOCUMENT + 1)
+    except zlib.error as error:
+        return ParseFailed(FailureReason.NOT_A_FEED, f"gzip data that does not decode: {error}")
+    if len(content) > MAX_DOCUMENT:
+        return ParseFailed(FailureReason.TOO_LARGE, f"gzip data of more than {MAX_DOCUMENT:,} bytes")
+    return content if content.strip() else ParseFailed(FailureReason.EMPTY, "an empty gzip file")
+
+
 def _declares_entities(prolog: str) -> bool:
     return "<!ENTITY" in prolog or ("<!DOCTYPE" in prolog and "<!entity" in prolog.lower())
 
@@ -79,7 +100,7 @@ def _no_feed(text: Text) -> ParseFailed | None:
     if _FEED_ROOT.match(text.body):
         return None
     if _HTML_ROOT.match(text.body) or "<!doctype html" in text.prolog[:2000].lower():
-        return _web_page(text.body)
+        return None if _FEED_INSIDE.search(text.body) else _web_page(text.body)
     if _FEED_ROOT.search(text.body):
         return None  # rubbish first, a feed behind it
     if not text.body.startswith("<"):
