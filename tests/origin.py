@@ -137,7 +137,9 @@ async def _read_request(reader: asyncio.StreamReader, connection: int) -> Asked 
         return None
     first, *lines = head[:-4].split(b"\r\n")
     method, target, _ = first.decode("latin-1").split(" ", 2)
-    headers = tuple((name.decode("latin-1"), value.strip()) for name, _, value in (line.partition(b":") for line in lines))
+    headers = tuple(
+        (name.decode("latin-1"), value.strip()) for name, _, value in (line.partition(b":") for line in lines)
+    )
     return Asked(method, target, headers, connection)
 
 

@@ -133,6 +133,14 @@ def is_local_host(host: str, allowed: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in allowed)
 
 
+def spelled_refusal(host: str, allowed: Sequence[Network]) -> str | None:
+    """`refusal` of what `host` spells, for where a proxy does the looking up; None for names we cannot judge."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return None if is_local_host(host, allowed) else "loopback"
+    address = literal_address(host)
+    return None if address is None else refusal(address, allowed)
+
+
 def networks(cidrs: Sequence[str]) -> tuple[Network, ...]:
     """CIDRs as networks; host bits are ignored. Raises ValueError for what is none."""
     return tuple(ip_network(cidr, strict=False) for cidr in cidrs)

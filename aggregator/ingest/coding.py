@@ -34,7 +34,7 @@ class Body:
         if self._coding not in _GZIP and self._coding not in _PLAIN:
             raise BodyError(FailureReason.CODING, f"content coding {self._coding[:40]!r} though we asked for gzip")
         self._cap = cap
-        self._sent = 0
+        self.sent = 0  # bytes as they came
         self._size = 0
         self._parts: list[bytes] = []
         self._members = 0
@@ -44,8 +44,8 @@ class Body:
         self._is_over = False
 
     def add(self, chunk: bytes) -> None:
-        self._sent += len(chunk)
-        if self._sent > self._cap:
+        self.sent += len(chunk)
+        if self.sent > self._cap:
             raise BodyError(FailureReason.TOO_LARGE, f"larger than max_body ({self._cap} bytes)")
         if self._coding in _PLAIN:
             self._keep(chunk)
@@ -54,8 +54,8 @@ class Body:
 
     def whole(self) -> bytes:
         """The decoded document. Raises BodyError(TRUNCATED) if a gzip stream has not come to its end."""
-        if not self._is_whole or (self._coding in _GZIP and self._sent and not self._members):
-            raise BodyError(FailureReason.TRUNCATED, f"gzip stream cut short after {self._sent} bytes")
+        if not self._is_whole or (self._coding in _GZIP and self.sent and not self._members):
+            raise BodyError(FailureReason.TRUNCATED, f"gzip stream cut short after {self.sent} bytes")
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def so_far(self) -> bytes:
@@ -66,7 +66,7 @@ class Body:
         self._size += len(data)
         if self._size > self._cap:
             raise BodyError(
-                FailureReason.TOO_LARGE, f"decodes to more than max_body ({self._cap} bytes) after {self._sent} sent"
+                FailureReason.TOO_LARGE, f"decodes to more than max_body ({self._cap} bytes) after {self.sent} sent"
             )
         if data:
             self._parts.append(data)

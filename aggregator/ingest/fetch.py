@@ -1,34 +1,42 @@
 """Asking origins: the only outgoing HTTP. A FetchRequest comes in, Fetched, NotModified or FetchFailed goes out.
 
 Whatever an origin does is a value, never an exception. `polling` decides when to ask and what to make of the answer,
-`addresses` where we may connect to, `coding` how bytes become a document, `challenge` who refuses us.
+`exchange` what is said on the wire, `addresses` where we may connect to, `coding` how bytes become a document.
 Choices and what was measured: docs/decisions/fetching.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
-from collections.abc import Mapping
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import ip_address
-from ssl import SSLCertVerificationError
+from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, NoReturn, Self
-from urllib.parse import quote, urldefrag, urlsplit
+from typing import Any, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from multidict import CIMultiDict
 from yarl import URL
 
 from aggregator.ingest import addresses
 from aggregator.ingest.challenge import LOOK_AT, challenger, looks_like_html
 from aggregator.ingest.coding import Body, BodyError
+from aggregator.ingest.exchange import (
+    DOCUMENT,
+    REDIRECT,
+    Refused,
+    Trail,
+    needs_body,
+    plain_headers,
+    refusal,
+    request_headers,
+    validators,
+)
 from aggregator.types import (
     FailureReason,
     Fetched,
@@ -41,26 +49,17 @@ from aggregator.types import (
 from aggregator.urls import http_url
 
 VERSION = "0.1"
-ACCEPT = (
-    "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml;q=0.9, "
-    "application/xml;q=0.8, text/xml;q=0.8, application/json;q=0.7, */*;q=0.1"
-)
-_DOCUMENT = (200, 203, 226)
-_REDIRECT = (301, 302, 303, 307, 308)
-_PERMANENT = (301, 308)
-_REFUSED_ADDRESS = "address not allowed"  # survives aiohttp's and aiohappyeyeballs' wrapping, which types do not
-_NOT_THEIRS_TO_SET = frozenset(
-    ("accept-encoding", "connection", "content-length", "host", "if-modified-since", "if-none-match", "transfer-encoding")
-)
 _DNS_THREADS = 16  # getaddrinfo blocks; a name server that is down must not hold up everyone else
+_REFUSED_ADDRESS = "address not allowed"  # the words survive aiohttp's wrapping of errors; their types do not
+_SMALL = 16384  # bytes of a redirect's body worth reading to keep the connection
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
     """How we ask. `timeout` in seconds for a whole poll with its redirects; `max_body` in bytes, sent and decoded
     alike; `contact` a URL or address put into the User-Agent; `proxy` for requests that name none; `allow_networks`
-    CIDRs exempt from the private-address guard; `concurrency` requests at a time in all. `ca_file`
-    adds certificates to the system's (verification itself cannot be turned off)."""
+    CIDRs exempt from the private-address guard; `concurrency` requests at a time in all. `ca_file` adds certificates
+    to the system's (verification itself cannot be turned off)."""
 
     timeout: float = 30.0
     max_body: int = 8 * 1024 * 1024
@@ -69,39 +68,24 @@ class FetchPolicy:
     proxy: str | None = None
     allow_networks: tuple[str, ...] = ()
     concurrency: int = 64
-    ca_file: str | None = None
+    ca_file: Path | None = None
 
     @property
     def user_agent(self) -> str:
         return f"BusinessMonkeyNews/{VERSION} (+{self.contact})" if self.contact else f"BusinessMonkeyNews/{VERSION}"
 
 
-class _Failure(Exception):
-    """Inside this module: a hop that ends the poll."""
-
-    def __init__(
-        self, reason: FailureReason, detail: str, status: int | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.reason, self.detail, self.status, self.headers = reason, detail, status, headers or {}
-        super().__init__(detail)
-
-
-@dataclass(slots=True)
-class _Trail:
-    """Where a poll has got to. `permanent` is the end of the unbroken run of permanent redirects from the start."""
-
-    url: str
-    permanent: str | None = None
-    is_permanent: bool = True
-
-
 class Fetcher:
     """Holds the connections. `async with Fetcher(policy) as fetcher: outcome = await fetcher.fetch(request)`."""
 
     def __init__(self, policy: FetchPolicy) -> None:
-        """Raises ValueError where `allow_networks` holds what is no CIDR."""
+        """Raises ValueError where `allow_networks` holds what is no CIDR, OSError where `ca_file` cannot be read."""
         self._policy = policy
+        self._user_agent = policy.user_agent
         self._allowed = addresses.networks(policy.allow_networks)
+        self._tls = ssl.create_default_context()
+        if policy.ca_file is not None:
+            self._tls.load_verify_locations(policy.ca_file)
         self._slots = asyncio.Semaphore(policy.concurrency)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._threads: ThreadPoolExecutor | None = None
@@ -127,12 +111,12 @@ class Fetcher:
         NotModified. The deadline counts from when one of the policy's `concurrency` places is free."""
         async with self._slots:
             started = perf_counter()
-            trail = _Trail(request.url)
+            trail = Trail(request.url)
             try:
                 async with asyncio.timeout(self._policy.timeout):
                     return await self._follow(request, known_body, trail, started)
             except Exception as error:  # the boundary: a poll that fails is a value, whatever an origin thought up
-                failure = _as_failure(error, self._policy)
+                failure = _as_refused(error, self._policy)
             return FetchFailed(
                 url=request.url,
                 reason=failure.reason,
@@ -145,132 +129,111 @@ class Fetcher:
             )
 
     async def _follow(
-        self, request: FetchRequest, known_body: bytes | None, trail: _Trail, started: float
+        self, request: FetchRequest, known_body: bytes | None, trail: Trail, started: float
     ) -> FetchOutcome:
         proxy = request.proxy or self._policy.proxy
         session = self._session(proxy is not None)
-        visited = set()
         for _ in range(self._policy.max_redirects + 1):
             target = self._target(trail.url, proxy is not None)
-            visited.add(trail.url)
-            asked = self._headers(request, trail.url)
+            asked = request_headers(request, trail.url, self._user_agent)
             response = await session.get(target, headers=asked, allow_redirects=False, proxy=proxy)
             try:
-                if response.status in _REDIRECT:
-                    _step(trail, response, visited)
-                    continue
-                return await self._answer(request, response, asked, known_body, trail, started)
+                if response.status not in REDIRECT:
+                    return await self._answer(request, response, asked, known_body, trail, started)
+                if (response.content_length or 0) <= _SMALL and "Content-Length" in response.headers:
+                    await response.content.read()
+                trail.step(response.status, response.headers.get("Location", "").strip())
             finally:
-                # Gives the connection back if the body was read to its end, and closes it otherwise.
+                # Gives the connection back if the body was read to its end, closes it otherwise.
                 response.release()
-        raise _Failure(FailureReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")
+        raise Refused(FailureReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")
 
     async def _answer(
         self,
         request: FetchRequest,
         response: aiohttp.ClientResponse,
-        asked: CIMultiDict[str],
+        asked: dict[str, str],
         known_body: bytes | None,
-        trail: _Trail,
+        trail: Trail,
         started: float,
     ) -> FetchOutcome:
-        headers = _plain_headers(response)
-        if response.status == 304:
+        status, headers, given = response.status, plain_headers(response.headers.items()), validators(response.headers)
+        if status == 304:
             if "If-None-Match" not in asked and "If-Modified-Since" not in asked:
-                raise _Failure(FailureReason.PROTOCOL, "304 to a question without validators", 304, headers)
-            given, kept = _validators(response), request.validators
-            validators = Validators(given.etag or kept.etag, given.last_modified or kept.last_modified)
-            return NotModified(
-                request.url, trail.url, 304, headers, validators, trail.permanent, perf_counter() - started
-            )
-        if response.status not in _DOCUMENT:
-            await _refuse(response, headers)
+                raise Refused(FailureReason.PROTOCOL, "304 to a question without validators", 304, headers)
+            kept = request.validators
+            given = Validators(given.etag or kept.etag, given.last_modified or kept.last_modified)
+            took = perf_counter() - started
+            return NotModified(request.url, trail.url, 304, headers, given, trail.permanent, took)
+        if status not in DOCUMENT:
+            page = await _start_of(response) if needs_body(status, headers) else b""
+            raise refusal(status, response.reason or "", headers, page)
         try:
             body = await self._read(response)
         except BodyError as error:
-            raise _Failure(error.reason, error.detail, response.status, headers) from error
-        if not body.strip():
-            raise _Failure(FailureReason.EMPTY, "an empty document", response.status, headers)
+            raise Refused(error.reason, error.detail, status, headers) from error
         if looks_like_html(headers, body) and (who := challenger(headers, body)):
-            raise _Failure(FailureReason.BLOCKED, f"{who} challenge page", response.status, headers)
-        body_hash = blake2b(body, digest_size=16).digest()
-        validators, took = _validators(response), perf_counter() - started
+            raise Refused(FailureReason.BLOCKED, f"{status}: {who} challenge page", status, headers)
+        body_hash, took = blake2b(body, digest_size=16).digest(), perf_counter() - started
         if body_hash == known_body:
-            return NotModified(
-                request.url, trail.url, response.status, headers, validators, trail.permanent, took
-            )
-        return Fetched(
-            request.url, trail.url, response.status, headers, body, body_hash, validators, trail.permanent, took
-        )
+            return NotModified(request.url, trail.url, status, headers, given, trail.permanent, took)
+        return Fetched(request.url, trail.url, status, headers, body, body_hash, given, trail.permanent, took)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        length = response.content_length
-        if length is not None and length > self._policy.max_body:
-            raise BodyError(
-                FailureReason.TOO_LARGE, f"{length} bytes announced, max_body is {self._policy.max_body}"
-            )
-        body = Body(response.headers.get("Content-Encoding", ""), self._policy.max_body)
-        while chunk := await response.content.readany():
-            body.add(chunk)
-        return body.whole()
+        """The document, decoded. Raises BodyError for one that is too large, cut short, empty or in another coding."""
+        cap, length = self._policy.max_body, response.content_length
+        if length is not None and length > cap:
+            raise BodyError(FailureReason.TOO_LARGE, f"{length} bytes announced, fetch.max_body is {cap}")
+        body = Body(response.headers.get("Content-Encoding", ""), cap)
+        try:
+            while chunk := await response.content.readany():
+                body.add(chunk)
+        except aiohttp.ClientPayloadError as error:
+            raise BodyError(FailureReason.TRUNCATED, f"body cut short after {body.sent} bytes") from error
+        document = body.whole()
+        if not document.strip():
+            raise BodyError(FailureReason.EMPTY, "an empty document")
+        return document
 
     def _target(self, url: str, is_proxied: bool) -> URL:
-        """`url` ready to be asked. Raises _Failure for what is no http(s) address, or spells one we must not reach.
+        """`url` ready to be asked. Raises Refused for what is no http(s) address, or spells one we must not reach.
 
-        Where we connect ourselves the guard at the socket decides; behind a proxy only the spelling can be judged here.
+        Where we connect ourselves the guard at the socket decides; behind a proxy only the spelling can be judged.
         """
         checked = http_url(url)
         if checked is None:
-            raise _Failure(FailureReason.BAD_URL, "not an http(s) address without credentials")
+            raise Refused(FailureReason.BAD_URL, "not an http(s) address (credentials belong into the source's auth)")
         target = URL(checked, encoded=True)
-        if is_proxied:
-            host = target.raw_host or ""
-            literal = addresses.literal_address(host)
-            kind = addresses.refusal(literal, self._allowed) if literal is not None else None
-            if kind is None and (host == "localhost" or host.endswith(".localhost")):
-                kind = None if addresses.is_local_host(host, self._allowed) else "loopback"
-            if kind is not None:
-                raise _Failure(FailureReason.ADDRESS, f"{_REFUSED_ADDRESS}: {host} is {kind}, see fetch.allow_networks")
+        kind = addresses.spelled_refusal(target.raw_host or "", self._allowed) if is_proxied else None
+        if kind is not None:
+            raise Refused(FailureReason.ADDRESS, f"{_REFUSED_ADDRESS}: {target.raw_host} is {kind}")
         return target
 
-    def _headers(self, request: FetchRequest, url: str) -> CIMultiDict[str]:
-        headers = CIMultiDict(
-            {"User-Agent": self._policy.user_agent, "Accept": ACCEPT, "Accept-Encoding": "gzip"}
-        )
-        if request.headers and _origin(url) == _origin(request.url):
-            for name, value in request.headers:
-                if name.lower() not in _NOT_THEIRS_TO_SET:
-                    headers[name] = value
-        if _is_same_document(url, request.validated_url):
-            if request.validators.etag is not None:
-                headers["If-None-Match"] = request.validators.etag
-            if request.validators.last_modified is not None:
-                headers["If-Modified-Since"] = request.validators.last_modified
-        return headers
-
     def _session(self, is_proxied: bool) -> aiohttp.ClientSession:
-        """The session for direct connections, guarded, or the one for proxies, whom the operator chose and vouches for."""
+        """The session for direct connections, guarded, or the one for proxies, whom the operator vouches for."""
         session = self._sessions.get(is_proxied)
-        if session is None:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(_DNS_THREADS, "dns")
-            connector = aiohttp.TCPConnector(
-                limit=0,  # `_slots` bounds us; waiting inside the connector would eat into the deadline
-                ttl_dns_cache=60,
-                resolver=_Resolver(self._threads),
-                socket_factory=None if is_proxied else self._guarded_socket,
-                keepalive_timeout=20,
-            )
-            session = self._sessions[is_proxied] = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-                timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-                max_line_size=16384,
-                max_field_size=16384,
-            )
-        return session
+        if session is not None:
+            return session
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_DNS_THREADS, "dns")
+        connector = aiohttp.TCPConnector(
+            limit=0,  # `_slots` bounds us; waiting inside the connector would eat into the deadline
+            ssl=self._tls,
+            ttl_dns_cache=60,
+            resolver=_Resolver(self._threads),
+            socket_factory=None if is_proxied else self._guarded_socket,
+            keepalive_timeout=20,
+        )
+        self._sessions[is_proxied] = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+            max_line_size=16384,
+            max_field_size=16384,
+        )
+        return self._sessions[is_proxied]
 
     def _guarded_socket(self, info: tuple[Any, ...]) -> socket.socket:
         """A socket for one resolved address (getaddrinfo's tuple). Raises OSError for those we must not connect to."""
@@ -291,14 +254,10 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._threads,
-            lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG),
-        )
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
         return [
             ResolveResult(
-                hostname=host, host=_scoped(peer), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+                hostname=host, host=str(peer[0]), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
             )
             for kind, _, protocol, _, peer in found
         ]
@@ -307,143 +266,53 @@ class _Resolver(AbstractResolver):
         """Nothing: the threads belong to the Fetcher."""
 
 
-def _scoped(peer: tuple[Any, ...]) -> str:
-    return str(peer[0])
-
-
-def _step(trail: _Trail, response: aiohttp.ClientResponse, visited: set[str]) -> None:
-    """Move the trail to where a redirect points. Raises _Failure where that is nowhere, or a place we come from."""
-    location = response.headers.get("Location", "").strip()
-    if not location:
-        raise _Failure(FailureReason.REDIRECTS, f"{response.status} without a Location", response.status)
-    if not location.isascii():  # aiohttp keeps foreign bytes as surrogates; sent back they must be the same bytes
-        location = quote(location.encode("utf-8", "surrogateescape"), safe="%/:?#[]@!$&'()*+,;=~")
-    url = http_url(location, trail.url)
-    if url is None:
-        raise _Failure(
-            FailureReason.REDIRECTS, f"redirect to {location[:200]!r}, which is no http(s) address", response.status
-        )
-    url = urldefrag(url).url
-    if url in visited:
-        raise _Failure(FailureReason.REDIRECTS, f"redirects in a circle over {url[:200]}", response.status)
-    is_downgrade = trail.url.startswith("https:") and url.startswith("http:")
-    trail.is_permanent = trail.is_permanent and response.status in _PERMANENT and not is_downgrade
-    if trail.is_permanent:
-        trail.permanent = url
-    trail.url = url
-
-
-async def _refuse(response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> NoReturn:
-    """Say why an answer that is no document fails the poll. Challenge pages are told from plain errors by their body."""
-    status = response.status
-    if status == 410:
-        raise _Failure(FailureReason.GONE, "410: the publisher has taken the feed down", status, headers)
-    who = challenger(headers)
-    if who is None and status in (403, 429, 503):
-        who = challenger(headers, await _start_of(response))
-    if who is not None:
-        raise _Failure(FailureReason.BLOCKED, f"{status}: {who} challenge page", status, headers)
-    if status in (403, 429):
-        raise _Failure(FailureReason.BLOCKED, f"{status}: {_ADVICE[status]}", status, headers)
-    said = _ADVICE.get(status) or (response.reason or "")[:80].strip() or "no document"
-    raise _Failure(FailureReason.HTTP, f"{status}: {said}", status, headers)
-
-
-_ADVICE = {
-    401: "wants credentials, set the source's auth",
-    403: "forbidden: the origin refuses us",
-    404: "no feed at this address, try 'bmn sources discover' with the site's",
-    407: "the proxy wants credentials",
-    429: "too many requests, we slow down",
-    503: "service unavailable, it may come back",
-}
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[Any]:
+    return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
 
 
 async def _start_of(response: aiohttp.ClientResponse) -> bytes:
     """The first bytes of an error page, decoded as far as they go; empty if they cannot be read."""
     try:
         body = Body(response.headers.get("Content-Encoding", ""), 16 * LOOK_AT)
-        sent = 0
-        while sent < LOOK_AT and (chunk := await response.content.readany()):
-            sent += len(chunk)
+        while body.sent < LOOK_AT and (chunk := await response.content.readany()):
             body.add(chunk[:LOOK_AT])
         return body.so_far()
     except (BodyError, aiohttp.ClientError):
         return b""
 
 
-def _validators(response: aiohttp.ClientResponse) -> Validators:
-    """ETag and Last-Modified byte for byte as sent, odd quoting and all; None where absent or beyond what we can repeat."""
-    return Validators(
-        _repeatable(response.headers.get("ETag")), _repeatable(response.headers.get("Last-Modified"))
-    )
-
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-
-
-def _repeatable(value: str | None) -> str | None:
-    """aiohttp sends headers as UTF-8: a value that was not could not go back as it came, so we do without it."""
-    return None if not value or len(value) > 1000 or _CONTROL.search(value) else value
-
-
-def _plain_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Header names in lower case; repeated ones joined as RFC 9110 §5.3 has it."""
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        name = name.lower()
-        if not value.isascii():
-            value = value.encode("utf-8", "replace").decode("utf-8")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _is_same_document(url: str, validated_url: str | None) -> bool:
-    """Whether validators had from `validated_url` mean anything at `url`. Queries may differ: signed URLs always do."""
-    return validated_url is None or url == validated_url or url.partition("?")[0] == validated_url.partition("?")[0]
-
-
-def _as_failure(error: Exception, policy: FetchPolicy) -> _Failure:
+def _as_refused(error: Exception, policy: FetchPolicy) -> Refused:
     """What an exception of ours, aiohttp's or the system's means for the poll."""
-    text = _one_line(error)
     match error:
-        case _Failure():
+        case Refused():
             return error
         case TimeoutError():
-            return _Failure(FailureReason.TIMEOUT, f"no whole answer within {policy.timeout:g} s")
+            return Refused(FailureReason.TIMEOUT, f"no whole answer within {policy.timeout:g} s")
         case aiohttp.ClientConnectorDNSError():
-            return _Failure(FailureReason.DNS, f"name does not resolve: {_one_line(error.os_error)}")
-        case aiohttp.ClientConnectorCertificateError() | SSLCertVerificationError():
-            return _Failure(FailureReason.TLS, f"certificate not valid: {text}")
-        case aiohttp.ClientSSLError():
-            return _Failure(FailureReason.TLS, f"TLS handshake failed: {_one_line(error.os_error)}")
-        case aiohttp.ClientProxyConnectionError():
-            return _Failure(FailureReason.CONNECT, f"proxy cannot be reached: {_one_line(error.os_error)}")
+            return Refused(FailureReason.DNS, f"name does not resolve: {_line(error.os_error)}")
+        case aiohttp.ClientConnectorCertificateError():
+            return Refused(FailureReason.TLS, f"certificate not valid: {_line(error.certificate_error)}")
+        case aiohttp.ClientConnectorSSLError():
+            return Refused(FailureReason.TLS, f"TLS handshake failed: {_line(error.os_error)}")
         case aiohttp.ClientHttpProxyError():
-            return _Failure(FailureReason.CONNECT, f"proxy refuses: {error.status} {error.message}"[:200])
+            return Refused(FailureReason.CONNECT, f"the proxy refuses: {error.status} {_line(error.message)}")
+        case aiohttp.ClientProxyConnectionError():
+            return Refused(FailureReason.CONNECT, f"the proxy cannot be reached: {_line(error.os_error)}")
+        case aiohttp.ClientConnectorError() if _REFUSED_ADDRESS in (why := _line(error.os_error)):
+            return Refused(FailureReason.ADDRESS, why)
         case aiohttp.ClientConnectorError():
-            why = _one_line(error.os_error)
-            if _REFUSED_ADDRESS in why:
-                return _Failure(FailureReason.ADDRESS, why)
-            return _Failure(FailureReason.CONNECT, f"cannot connect: {why}")
-        case aiohttp.ClientPayloadError():
-            return _Failure(FailureReason.TRUNCATED, f"body cut short: {text}")
+            return Refused(FailureReason.CONNECT, f"cannot connect: {_line(error.os_error)}")
         case aiohttp.InvalidURL():
-            return _Failure(FailureReason.BAD_URL, "not an address that can be asked")
-        case aiohttp.ServerDisconnectedError():
-            return _Failure(FailureReason.CONNECT, "connection closed without an answer")
+            return Refused(FailureReason.BAD_URL, "not an address that can be asked")
         case aiohttp.ClientResponseError() | aiohttp.http_exceptions.HttpProcessingError():
-            return _Failure(FailureReason.PROTOCOL, f"not HTTP as we know it: {text}")
-        case aiohttp.ClientOSError() | OSError():
-            return _Failure(FailureReason.CONNECT, f"connection broke: {text}")
+            return Refused(FailureReason.PROTOCOL, f"not HTTP as we know it: {_line(error.message)}")
+        case aiohttp.ServerDisconnectedError():
+            return Refused(FailureReason.CONNECT, "connection closed without an answer")
+        case OSError() | aiohttp.ClientError():
+            return Refused(FailureReason.CONNECT, f"connection broke: {_line(error)}")
         case _:
-            return _Failure(FailureReason.INTERNAL, f"{type(error).__name__}: {text}")
+            return Refused(FailureReason.INTERNAL, f"{type(error).__name__}: {_line(error)}")
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _line(what: object) -> str:
+    return " ".join(str(what).split())[:200] or type(what).__name__

@@ -32,7 +32,7 @@ from aggregator.types import (
 )
 
 MAX_FRESHNESS = timedelta(hours=6)  # cache headers in the wild claim years, set for pictures
-MAX_DEMAND = timedelta(days=3)  # Retry-After and rate limits; longer ones are mistakes, and one question in three days no burden
+MAX_DEMAND = timedelta(days=3)  # Retry-After and rate limits: longer ones are mistakes, this rare a question no burden
 MONTH = timedelta(days=30)
 BLOCKED_FROM = timedelta(hours=1)
 MAX_BACK_OFF = timedelta(hours=24)

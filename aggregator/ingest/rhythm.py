@@ -145,9 +145,7 @@ def hour_factors(rhythm: Rhythm) -> list[float]:
     believed = min(1.0, rhythm.slow_hours / 96) * total / (total + 6) * (1 - HOUR_PRIOR)
     raw = rhythm.hours
     mean = total / 24
-    return [
-        1 - believed + believed * (raw[i - 1] + 2 * raw[i] + raw[(i + 1) % 24]) / (4 * mean) for i in range(24)
-    ]
+    return [1 - believed + believed * (raw[i - 1] + 2 * raw[i] + raw[(i + 1) % 24]) / (4 * mean) for i in range(24)]
 
 
 def day_factors(rhythm: Rhythm) -> list[float]:
