@@ -43,7 +43,8 @@ class Outlet:
 @dataclass(frozen=True, slots=True)
 class Item:
     """What a feed says about one story. `url` is the original's address, `story_url` our page about it; `html` is the
-    whole content, `text` its excerpt as plain text. `lead` is the outlet that speaks, `also` the others, each once."""
+    whole content, `body` its text alone (both sanitised HTML), `text` the excerpt as plain text. `lead` is the outlet
+    that speaks, `also` the others, each once."""
 
     story_id: UUID
     ref: str
@@ -55,6 +56,7 @@ class Item:
     lead: Outlet
     also: tuple[Outlet, ...]
     text: str
+    body: str
     html: str
     sections: tuple[str, ...]
     labels: tuple[str, ...] = ()
@@ -64,6 +66,11 @@ class Item:
     comments_url: str | None = None
     comment_count: int | None = None
     language: str | None = None
+
+    @property
+    def outlets(self) -> int:
+        """How many tell it."""
+        return 1 + len(self.also)
 
     @property
     def urn(self) -> str:
@@ -81,12 +88,9 @@ def item_of(story: Story, site: SiteSettings, content: ContentSettings) -> Item:
     image_url = urls.http_url(lead.image_url) if content.images else None
     comments_url = urls.http_url(lead.comments_url)
     comment_count = lead.comment_count if (lead.comment_count or 0) >= 0 else None
-    parts = (
-        _picture(image_url) if content.text == "excerpt" or "<img" not in (lead.content or "") else "",
-        _full_html(lead, content) if content.text == "full" else f"<p>{escape(excerpt)}</p>" if excerpt else "",
-        _also_html(also, story_url),
-        _comments_html(comments_url, comment_count),
-    )
+    body = _full_html(lead, content) if content.text == "full" else f"<p>{escape(excerpt)}</p>" if excerpt else ""
+    picture = _picture(image_url) if "<img" not in body else ""
+    parts = (picture, body, _also_html(also, story_url), _comments_html(comments_url, comment_count))
     return Item(
         story_id=story.story_id,
         ref=story.ref,
@@ -98,6 +102,7 @@ def item_of(story: Story, site: SiteSettings, content: ContentSettings) -> Item:
         lead=outlet,
         also=also,
         text=excerpt,
+        body=text.xml_safe(body),
         html=text.xml_safe("\n".join(part for part in parts if part)) or f"<p>{escape(outlet.name)}</p>",
         sections=sections_of(story),
         labels=_lines(story.labels),

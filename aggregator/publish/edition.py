@@ -1,0 +1,180 @@
+"""One publish pass: stories in, every document of the site out, rendering only what is new.
+
+`Press` remembers what it printed. A story whose visible part is as it was keeps its bytes in every format, and a
+document whose bytes are as they were stays the very same object, with its Last-Modified and its compressed forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from aggregator.publish import feeds as xml
+from aggregator.publish import feeds_json
+from aggregator.publish.item import Item, item_of
+from aggregator.publish.merge import choose, sections_of
+from aggregator.publish.pages import HTML_TYPE, Pages, static_files
+from aggregator.publish.settings import EMPTY_SINCE, ContentSettings, FeedSettings, SiteSettings
+from aggregator.publish.shelf import rendered
+from aggregator.publish.site import NOT_FOUND
+from aggregator.types import SECTIONS, Rendered, Story
+
+OPML_TYPE = "text/x-opml; charset=utf-8"
+ON_PAGE = 60  # stories on a section's page
+RELATED = 6  # stories under "you may also like"
+
+
+@dataclass(frozen=True, slots=True)
+class Cooked:
+    """A story ready to be joined into any document."""
+
+    seen: object  # what it was cooked from, see `_visible`
+    item: Item
+    atom: bytes
+    rss: bytes
+    json: bytes
+
+
+class Press:
+    """Prints editions of one site. One thread prints at a time; `story_page` may be asked from others meanwhile."""
+
+    def __init__(
+        self,
+        site: SiteSettings,
+        feeds: Sequence[FeedSettings],
+        content: ContentSettings,
+        previous: Mapping[str, Rendered] | None = None,
+    ) -> None:
+        self.site, self.feeds, self.content = site, tuple(feeds), content
+        self.pages = Pages(site, self.feeds, content)
+        self._cooked: dict[UUID, Cooked] = {}
+        self._documents: Mapping[str, Rendered] = previous or {}
+        self._latest: dict[str, tuple[Item, ...]] = {}
+
+    @property
+    def wanted(self) -> Mapping[str, tuple[tuple[str, ...], int, int]]:
+        """What an edition needs of the store: feed slug to (sections, stories, least sources)."""
+        wanted = {feed.slug: (feed.sections, max(feed.items, ON_PAGE), feed.min_sources) for feed in self.feeds}
+        for section in SECTIONS:
+            wanted.setdefault(section, ((section,), ON_PAGE, 1))
+        return wanted
+
+    def edition(self, stories: Iterable[Story], now: datetime) -> Mapping[str, Rendered]:
+        """Every document, by path, of a site that knows these stories (each feed takes its own of them).
+
+        `now` becomes the Last-Modified of what changed since the last edition, and appears nowhere else.
+        """
+        stories = tuple({story.story_id: story for story in stories}.values())
+        is_first = not self._documents
+        documents: dict[str, Rendered] = {}
+        used: dict[UUID, Cooked] = {}
+
+        def add(path: str, body: bytes, content_type: str, updated: datetime | None) -> None:
+            # After a start nothing is known to have changed now: the content's own date is the honest one.
+            changed_at = (updated or EMPTY_SINCE) if is_first else now
+            documents[path] = rendered(body, content_type, changed_at, self._documents.get(path))
+
+        for feed in self.feeds:
+            chosen = self._cook(choose(stories, feed), used)
+            updated = max((each.item.updated for each in chosen), default=None)
+            atom = xml.atom(feed, self.site, [each.atom for each in chosen], updated)
+            rss = xml.rss(feed, self.site, [each.rss for each in chosen], updated)
+            add(f"/{feed.slug}.atom", atom, xml.ATOM_TYPE, updated)
+            add(f"/{feed.slug}.rss", rss, xml.RSS_TYPE, updated)
+            as_json = feeds_json.json_feed(feed, self.site, [each.json for each in chosen])
+            add(f"/{feed.slug}.json", as_json, feeds_json.JSON_TYPE, updated)
+        latest = {}
+        for feed in self._listed():
+            items = tuple(each.item for each in self._cook(choose(stories, feed), used))
+            latest[feed.slug] = items
+            add(f"/{feed.slug}", self.pages.listing(feed, items), HTML_TYPE, _newest(items))
+        everything = tuple(each.item for each in self._cook(choose(stories, self._everything()), used))
+        add("/", self.pages.front(everything), HTML_TYPE, _newest(everything))
+        add("/about", self.pages.about(), HTML_TYPE, None)
+        add(NOT_FOUND, self.pages.not_found(), HTML_TYPE, None)
+        add("/feeds.opml", self._opml(), OPML_TYPE, None)
+        add("/robots.txt", b"User-agent: *\nAllow: /\n", "text/plain; charset=utf-8", None)
+        for path, (body, content_type) in static_files().items():
+            add(path, body, content_type, None)
+        self._cooked, self._documents, self._latest = used, documents, latest
+        return documents
+
+    def story_page(self, story: Story, related: Sequence[Story] = (), why: Sequence[str] = ()) -> Rendered:
+        """`/story/{ref}`. Without related stories the latest of its section stand there, and the page says so."""
+        item = self._item(story)
+        near = [self._item(other) for other in related if other.story_id != story.story_id][:RELATED]
+        others = near or [each for each in self._latest.get((*item.sections, "")[0], ()) if each.ref != item.ref]
+        body = self.pages.story(item, story.sectioning, others[:RELATED], why, similar=bool(near))
+        return rendered(body, HTML_TYPE, item.updated)
+
+    def gone_page(self, title: str, url: str | None, ref: str) -> Rendered:
+        """`/story/{ref}` of a story that retention took."""
+        return rendered(self.pages.gone(title, url, ref), HTML_TYPE, EMPTY_SINCE)
+
+    def _cook(self, stories: Iterable[Story], used: dict[UUID, Cooked]) -> list[Cooked]:
+        """The stories as items; what was cooked before and looks the same is not cooked again."""
+        cooked = []
+        for story in stories:
+            each = used.get(story.story_id)
+            if each is None:
+                each = self._cooked.get(story.story_id)
+                if each is None or each.seen != _visible(story):
+                    item = item_of(story, self.site, self.content)
+                    each = Cooked(
+                        _visible(story),
+                        item,
+                        xml.atom_item(item, self.site),
+                        xml.rss_item(item, self.site),
+                        feeds_json.json_item(item, self.site),
+                    )
+                used[story.story_id] = each
+            cooked.append(each)
+        return cooked
+
+    def _item(self, story: Story) -> Item:
+        cooked = self._cooked.get(story.story_id)
+        if cooked is not None and cooked.seen == _visible(story):
+            return cooked.item
+        return item_of(story, self.site, self.content)
+
+    def _listed(self) -> list[FeedSettings]:
+        """The feeds that have a page: those configured, and every section whether it has a feed or not."""
+        slugs = {feed.slug for feed in self.feeds}
+        sections = [FeedSettings(name, sections=(name,)) for name in SECTIONS if name not in slugs]
+        return [_with_items(feed, ON_PAGE) for feed in (*self.feeds, *sections)]
+
+    def _everything(self) -> FeedSettings:
+        return FeedSettings("", sections=SECTIONS, items=400)
+
+    def _opml(self) -> bytes:
+        from aggregator import opml
+
+        listed = [
+            (
+                feed.full_title(self.site.title),
+                f"{self.site.public_url}/{feed.slug}.atom",
+                f"{self.site.public_url}/{feed.slug}",
+            )
+            for feed in self.feeds
+        ]
+        return opml.write_feeds(self.site.title, listed)
+
+
+def _with_items(feed: FeedSettings, items: int) -> FeedSettings:
+    return FeedSettings(feed.slug, feed.title, feed.sections, items, feed.min_sources)
+
+
+def _newest(items: Sequence[Item]) -> datetime | None:
+    return max((item.updated for item in items), default=None)
+
+
+def _visible(story: Story) -> object:
+    """Whatever can change a story's item: its own change date, its filing, and its sources' names and addresses, which
+    the operator may change without touching the story."""
+    told = tuple(
+        (entry.entry_id, entry.source.title, entry.source.site_url, entry.source.url)
+        for entry in (*story.entries, *story.duplicates)
+    )
+    return story.updated_at, story.lead.entry_id, sections_of(story), story.labels, told

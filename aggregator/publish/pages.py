@@ -1,0 +1,156 @@
+"""The HTML that people read: items in, pages out. Every page is whole without JavaScript, pictures or style.
+
+Nothing here says "now": times are absolute, so that a page's bytes change only when its news does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from aggregator.publish.feeds import description_of
+from aggregator.publish.item import Item
+from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
+from aggregator.text import excerpt
+from aggregator.types import SECTIONS, Sectioning
+
+HTML_TYPE = "text/html; charset=utf-8"
+LEADS = 5  # stories above the sections on the front page
+LEADS_FROM = 40  # the newest stories, among which the most told lead
+IN_SECTION = 7  # stories of a section on the front page
+_HERE = Path(__file__).parent
+
+# (path of the page that links, path that is linked) to what stands in href
+Linker = Callable[[str, str], str]
+
+
+def static_files() -> dict[str, tuple[bytes, str]]:
+    """Path to (bytes, content type) of what pages refer to. The style sheet's name carries its hash."""
+    types = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".ico": "image/x-icon", ".png": "image/png"}
+    files = {}
+    for file in sorted((_HERE / "static").iterdir()):
+        if file.suffix in types:
+            files[_static_path(file)] = (file.read_bytes(), types[file.suffix])
+    return files
+
+
+def _static_path(file: Path) -> str:
+    if file.name.startswith("favicon") or file.name.startswith("apple-touch-icon"):
+        return f"/{file.name}"  # where browsers and readers look unasked
+    return f"/static/{file.stem}.{blake2b(file.read_bytes(), digest_size=5).hexdigest()}{file.suffix}"
+
+
+class Pages:
+    """Writes pages for one site. `link` turns a path into what stands in href; without one it is below the prefix."""
+
+    def __init__(
+        self, site: SiteSettings, feeds: Sequence[FeedSettings], content: ContentSettings, link: Linker | None = None
+    ) -> None:
+        self._site = site
+        self._link: Linker = link or (lambda at, path: site.prefix + path)
+        self._zone = site.zone
+        # S701 does not see it: everything is escaped, whatever the template's name.
+        environment = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=StrictUndefined,
+        )
+        environment.filters |= {"iso": _iso, "day": self._day, "moment": self._moment, "words": _words}
+        environment.globals |= {
+            "site": site,
+            "feeds": [(feed, feed.full_title(site.title), description_of(feed)) for feed in feeds],
+            "content": content,
+            "sections": SECTIONS,
+            "style": _static_path(_HERE / "static" / "style.css"),
+        }
+        self._environment = environment
+
+    def front(self, items: Sequence[Item]) -> bytes:
+        """`/`: what most outlets tell leads, then the newest of each section, each story once. `items` newest first."""
+        leads, sections = front_page(items)
+        latest = items[0].published if items else None
+        return self._page("front.html", "/", leads=leads, by_section=sections, latest=latest)
+
+    def listing(self, feed: FeedSettings, items: Sequence[Item]) -> bytes:
+        """`/{slug}`: a merged feed as a page."""
+        title = feed.title or feed.slug.capitalize()
+        return self._page("listing.html", f"/{feed.slug}", feed=feed, title=title, items=items)
+
+    def story(
+        self, item: Item, sectioning: Sectioning, related: Sequence[Item], why: Sequence[str] = (), similar: bool = True
+    ) -> bytes:
+        """`/story/{ref}`: one story with everybody who tells it. `why` are lines of grouping; `similar` says whether
+        `related` are near it in meaning, or just the latest of its section."""
+        told = sorted((item.lead, *item.also), key=lambda outlet: outlet.published)
+        return self._page(
+            "story.html",
+            f"/story/{item.ref}",
+            item=item,
+            told=told,
+            sectioning=sectioning,
+            related=related,
+            why=why,
+            similar=similar,
+        )
+
+    def about(self) -> bytes:
+        """`/about`: how to subscribe, and what our extensions of the formats mean."""
+        return self._page("about.html", "/about")
+
+    def not_found(self) -> bytes:
+        """For addresses where there is nothing. Its links are absolute: it is seen at any depth."""
+        return self._page("message.html", "/404", heading="There is nothing here", title="Not found", item=None)
+
+    def gone(self, title: str, url: str | None, ref: str) -> bytes:
+        """For a story that retention took: what its tombstone knows."""
+        heading = "This story has left the archive"
+        return self._page(
+            "message.html", f"/story/{ref}", heading=heading, title=title, item={"title": title, "url": url}
+        )
+
+    def status(self, status: Mapping[str, Any]) -> bytes:
+        """The admin listener's `/status`: the document of `/status.json` for people."""
+        return self._page("status.html", "/status", status=status)
+
+    def _page(self, template: str, at: str, **values: Any) -> bytes:
+        page = self._environment.get_template(template)
+        return page.render(at=at, link=lambda path: self._link(at, path), **values).encode("utf-8")
+
+    def _day(self, at: datetime) -> str:
+        local = at.astimezone(self._zone)
+        return f"{local:%A}, {local.day} {local:%B %Y}"
+
+    def _moment(self, at: datetime) -> str:
+        local = at.astimezone(self._zone)
+        return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def front_page(items: Sequence[Item]) -> tuple[list[Item], list[tuple[str, list[Item]]]]:
+    """(leads, the newest of each section without them). The most told of the newest lead; of equals the newer.
+
+    The first of them that has a picture stands first: it has the room for one.
+    """
+    leads = sorted(items[:LEADS_FROM], key=lambda item: -item.outlets)[:LEADS]
+    pictured = next((lead for lead in leads if lead.image_url), None)
+    leads.sort(key=lambda item: item is not pictured)
+    used = {item.ref for item in leads}
+    sections = []
+    for section in SECTIONS:
+        chosen = [item for item in items if item.sections[:1] == (section,) and item.ref not in used][:IN_SECTION]
+        sections.append((section, chosen))
+    return leads, sections
+
+
+def _words(text: str, count: int) -> str:
+    return excerpt(text, count).replace(" …", "\u00a0…")  # never an ellipsis alone on its line
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
