@@ -1,0 +1,110 @@
+"""The wheel: that it carries everything, and that what it installs works away from the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import aggregator
+
+
+def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BMN_", "XDG_"))}
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=clean | env, capture_output=True, text=True, timeout=100
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=root)
+    assert built.returncode == 0, built.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel in it; what the wheel needs is borrowed from the one that runs the tests."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    done = run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    # After its own site-packages, so that the installed package comes before the checkout's.
+    found = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder)
+    (Path(found.stdout.strip()) / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder
+
+
+def test_the_wheel_carries_every_file_of_the_package(root: Path, wheel: Path) -> None:
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    package = {
+        path.relative_to(root).as_posix()
+        for path in (root / "aggregator").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    config = {
+        f"aggregator/_config/{path.relative_to(root / 'config').as_posix()}"
+        for path in (root / "config").rglob("*")
+        if path.is_file()
+    }
+    assert package - inside == set()
+    assert config - inside == set()
+    assert {"aggregator/_config/aggregator.yaml", "aggregator/_config/sources.yaml", "scheduler.py"} <= inside
+
+
+def test_the_wheel_carries_nothing_else(wheel: Path) -> None:
+    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"aggregator", "scheduler.py"}
+
+
+def test_the_wheel_is_small(wheel: Path) -> None:
+    assert wheel.stat().st_size < 25_000_000
+
+
+def test_the_installed_package_is_the_wheels(installed: Path, tmp_path: Path) -> None:
+    code = "import aggregator, scheduler; print(aggregator.__file__); print(scheduler.__file__)"
+    result = run(installed / "bin" / "python", "-c", code, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert all(line.startswith(str(installed)) for line in result.stdout.splitlines())
+
+
+def test_bmn_runs_in_an_empty_directory_with_the_packaged_defaults(installed: Path, tmp_path: Path) -> None:
+    """`bmn check` reads the same files as `bmn run`, and says which."""
+    bmn = installed / "bin" / "bmn"
+    state = tmp_path / "state"
+    result = run(bmn, "check", cwd=tmp_path, STATE_DIRECTORY=str(state), HOME=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert "_config" in result.stdout + result.stderr
+    assert [path.name for path in tmp_path.iterdir() if path != state] == []
+
+
+def test_the_versions_agree(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["version"] == aggregator.__version__
+
+
+def test_every_dependency_is_pinned(root: Path) -> None:
+    """A constraint without a pin would let two machines run different code."""
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    pinned = {plain(line.split("==")[0]) for line in (root / "constraints.txt").read_text("utf-8").splitlines()}
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"], "hatchling", "editables"]
+    assert {name for name in map(name_of, wanted) if name not in pinned} == set()
+
+
+def name_of(requirement: str) -> str:
+    return plain(requirement.split("[")[0].split("=")[0].rstrip("<>~!"))
+
+
+def plain(name: str) -> str:
+    return name.strip().lower().replace("_", "-").replace(".", "-")
