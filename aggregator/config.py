@@ -114,13 +114,13 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
     return Config.model_construct(**values, files=files, is_packaged=path is None)
 
 
-def check_sources(data: bytes, path: Path, env: Mapping[str, str]) -> tuple[Source, ...]:
-    """The sources that the text of a sources file holds; ConfigError if it has faults.
+def check_sources(data: bytes, path: Path) -> tuple[Source, ...]:
+    """The sources that the text of a sources file holds, secrets left out; ConfigError if it has faults.
 
-    Secrets that are not at hand are let pass: this is for editing, where the daemon's secrets need not be known.
+    This is for editing, where the daemon's secrets need not be known.
     """
     problems: list[Problem] = []
-    context = Context(Path(os.path.abspath(path)).parent, env, reveal=False)
+    context = Context(Path(os.path.abspath(path)).parent, reveal=False)
     listing = _checked_sources(config_yaml.parse(data, str(path)), context, problems)
     if problems or listing is None:
         raise ConfigError(tuple(problems))

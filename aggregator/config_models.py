@@ -41,7 +41,7 @@ Label = Literal["tech", "companies", "economics", "marketing", "none"]
 # Merged feeds by these names would stand where another public or admin address stands (docs/configuration.md).
 RESERVED_SLUGS = frozenset(
     """
-    admin api archive digest favicon feed feeds health healthz hub index label metrics readyz robots
+    about admin api archive digest favicon feed feeds health healthz hub index label metrics readyz robots
     search sitemap source sources static status story top unsure websub
     """.split()  # noqa: SIM905
 )

@@ -15,8 +15,10 @@ from pydantic import BeforeValidator, SecretStr, ValidationInfo, WithJsonSchema
 from aggregator import urls
 from aggregator.config_values import Context, context_of, read_text, split
 
-_REFERENCE = re.compile(r"\$\{([^}]*)(\}?)")
+_REFERENCE = re.compile(r"(\$?)\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # in a header (RFC 9110 §5.5), or in UTF-8
+_HIDDEN = "not:revealed"  # with a colon, as auth.basic needs one
 MAX_SECRET_FILE = 64 << 10  # bytes; the longest tokens in use are 4 kB
 
 
@@ -34,27 +36,27 @@ def expand(value: str, context: Context) -> str:
     """
 
     def replaced(match: re.Match[str]) -> str:
-        if match.start() and value[match.start() - 1] == "$":
-            return match[0]
-        if not match[2]:
+        if match[1]:
+            return match[0][1:]
+        if not match[3]:
             raise ValueError("'${' without '}', close it or write '$${' for the characters themselves")
-        return _secret(match[1].strip(), context)
+        return _secret(match[2].strip(), context)
 
-    return _REFERENCE.sub(replaced, value).replace("$${", "${") if "${" in value else value
+    return _REFERENCE.sub(replaced, value)
 
 
 def _secret(reference: str, context: Context) -> str:
     if reference.startswith("file:"):
-        return _secret_file(context.folder / reference[5:].strip(), context)
+        return _secret_file(context.folder / reference[5:].strip())
     if not _NAME.fullmatch(reference):
         raise ValueError("'${…}' takes the name of an environment variable or file:PATH")
     found = context.env.get(reference)
-    if found is None and context.reveal:
+    if found is None:
         raise ValueError(f"environment variable {reference} is not set, export it or use ${{file:PATH}}")
-    return found if found is not None else "unknown"
+    return found
 
 
-def _secret_file(path: Path, context: Context) -> str:
+def _secret_file(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_SECRET_FILE + 1)
@@ -64,8 +66,6 @@ def _secret_file(path: Path, context: Context) -> str:
     except UnicodeDecodeError:
         raise ValueError(f"{path} does not hold UTF-8 text") from None
     except OSError as error:
-        if not context.reveal:
-            return "unknown"
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
@@ -74,18 +74,21 @@ def _read_secret(value: object, info: ValidationInfo) -> object:
         return value
     if not isinstance(value, str):
         raise ValueError("must be text, put it in quotes")
+    if not context_of(info).reveal and "${" in value:
+        return _HIDDEN
     secret = expand(value, context_of(info))
     if not secret:
         raise ValueError("is empty")
-    if any(character < " " or character == "\x7f" for character in secret):
-        raise ValueError("holds a line break or control character, which cannot be sent")
+    if _UNSENDABLE.search(secret):
+        raise ValueError("holds a line break or another character that cannot be sent")
     return secret
 
 
 def _read_proxy(value: object, info: ValidationInfo) -> object:
     secret = _read_secret(value, info)
-    address = secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
-    parts, port = split(address)
+    if not isinstance(secret, str) or secret == _HIDDEN:
+        return secret
+    parts, port = split(secret)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
         raise ValueError("not a proxy, write http://host:port (user:password@ before the host where it asks for one)")
     if port is None:
@@ -95,10 +98,10 @@ def _read_proxy(value: object, info: ValidationInfo) -> object:
 
 def _read_smtp(value: object, info: ValidationInfo) -> object:
     secret = _read_secret(value, info)
-    address = secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
-    parts, _ = split(address)
-    if parts is None or parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-        raise ValueError("not a mail server, write smtp://user:password@host:587 or smtps://…")
+    if isinstance(secret, str) and secret != _HIDDEN:
+        parts, _ = split(secret)
+        if parts is None or parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ValueError("not a mail server, write smtp://user:password@host:587 or smtps://…")
     return secret
 
 

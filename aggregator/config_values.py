@@ -38,7 +38,7 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-
 class Context:
     """What values need from around them: the folder of the file that names them, the environment for secrets.
 
-    Without `reveal` a secret that is not there is let pass: an editor of the file need not know the daemon's secrets.
+    Without `reveal` secrets are not looked up: an editor of the file need not know them.
     """
 
     folder: Path = field(default_factory=Path)

@@ -126,7 +126,7 @@ class _Builder:
     def build(self, text: str) -> Document:
         value: object = None
         try:
-            value = self._document(_events(text))
+            value = self._document(events(text))
         except yaml.YAMLError as error:
             line, message = _syntax_error(error, text)
             self.problems.append(Problem(self.file, line, "", message))
@@ -220,7 +220,8 @@ def resolve(plain: str) -> object:
     return plain
 
 
-def _events(text: str) -> Iterator[Event]:
+def events(text: str) -> Iterator[Event]:
+    """PyYAML's events of a text, each with its place; raises yaml.YAMLError where the text ends being YAML."""
     loader = _Loader(text)
     try:
         while loader.check_event():
