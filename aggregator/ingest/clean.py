@@ -15,7 +15,7 @@ from aggregator.ingest.dates import parse_date
 from aggregator.ingest.raw import RawEntry, RawFeed, count_of, fingerprint
 from aggregator.text import one_line, xml_safe
 from aggregator.types import Enclosure, ParsedEntry, ParsedFeed
-from aggregator.urls import http_url
+from aggregator.urls import MAX_URL, http_url
 
 MAX_ENTRIES = 2000  # the longest of 203 real feeds has 1,000
 MAX_GUID = 1024  # characters
@@ -31,13 +31,21 @@ _TITLE_MARKUP = re.compile(
 )
 _NAMED_AFTER_MAIL = re.compile(r"^(?:mailto:)?[^\s@()<>]{1,100}@[^\s@()<>]{1,200}\s*\(([^()]{1,200})\)$")
 _NAMED_BEFORE_MAIL = re.compile(r"^([^<>()@]{2,200}?)\s*[<(][^\s@<>]{1,100}@[^\s@<>]{1,200}[>)]$")
+_PLAIN_URL = re.compile(r"https?://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,3}/[A-Za-z0-9/._~%=&?+,;:@!$'()*-]*")
 _LANGUAGE = re.compile(r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*$")
+
+
+def address(url: str | None, base: str | None = None) -> str | None:
+    """`urls.http_url`, with a short cut for the many addresses that it would give back as they are."""
+    if url and len(url) <= MAX_URL and _PLAIN_URL.fullmatch(url):
+        return url
+    return http_url(url, base)
 
 
 def clean_feed(raw: RawFeed, url: str, known: frozenset[bytes], now: datetime, lane: str) -> ParsedFeed:
     """The document's values. Entries that `known` holds the fingerprints of are only listed in `unchanged`."""
-    base = http_url(raw.base, url) or url
-    site_url = http_url(raw.site_url, base)
+    base = address(raw.base, url) or url
+    site_url = address(raw.site_url, base)
     entries, complaint = _bounded(raw, now)
     new: list[ParsedEntry] = []
     unchanged: list[bytes] = []
@@ -54,8 +62,8 @@ def clean_feed(raw: RawFeed, url: str, known: frozenset[bytes], now: datetime, l
         unchanged=tuple(unchanged),
         language=language_tag(raw.language),
         hints=raw.hints,
-        hub_urls=tuple(dict.fromkeys(hub for hub in (http_url(h, base) for h in raw.hub_urls[:10]) if hub)),
-        self_url=http_url(raw.self_url, base),
+        hub_urls=tuple(dict.fromkeys(hub for hub in (address(h, base) for h in raw.hub_urls[:10]) if hub)),
+        self_url=address(raw.self_url, base),
         format=raw.format,
         lane=lane,  # type: ignore[arg-type]
         complaint=complaint,
@@ -79,8 +87,8 @@ def clean_entry(entry: RawEntry, mark: bytes, feed: RawFeed, base: str, now: dat
     Relative addresses inside its HTML are seen from xml:base, else from its own page, which is where they worked.
     """
     if entry.base:
-        base = http_url(entry.base, base) or base
-    link = http_url(entry.link, base)
+        base = address(entry.base, base) or base
+    link = address(entry.link, base)
     markup_base = base if entry.base else link or base
     summary = _markup(entry.summary, markup_base)
     content = _markup(entry.content, markup_base)
@@ -99,7 +107,7 @@ def clean_entry(entry: RawEntry, mark: bytes, feed: RawFeed, base: str, now: dat
         categories=_categories(entry.categories),
         image_url=_image(entry, base, content, summary, markup_base),
         enclosures=_enclosures(entry.enclosures, base),
-        comments_url=http_url(entry.comments_url, base),
+        comments_url=address(entry.comments_url, base),
         comment_count=count_of(entry.comment_count) if entry.comment_count else None,
         language=language_tag(entry.language) or language_tag(feed.language),
     )
@@ -152,18 +160,18 @@ def _categories(categories: tuple[str, ...]) -> tuple[str, ...]:
 
 def _image(entry: RawEntry, base: str, content: str | None, summary: str | None, markup_base: str) -> str | None:
     for image in entry.images:
-        if address := http_url(image, base):
-            return address
+        if found := address(image, base):
+            return found
     for markup in (content, summary):
-        if markup and (address := first_image(markup, markup_base)):
-            return address
+        if markup and (found := first_image(markup, markup_base)):
+            return found
     return None
 
 
 def _enclosures(enclosures: tuple[tuple[str, str, str], ...], base: str) -> tuple[Enclosure, ...]:
     found: dict[str, Enclosure] = {}
     for url, media_type, length in enclosures[: 4 * MAX_ENCLOSURES]:
-        if address := http_url(url, base):
+        if place := address(url, base):
             octets = int(length) if length.isascii() and length.isdigit() and len(length) <= 15 else 0
-            found.setdefault(address, Enclosure(address, one_line(media_type, 100) or None, octets or None))
+            found.setdefault(place, Enclosure(place, one_line(media_type, 100) or None, octets or None))
     return tuple(found.values())[:MAX_ENCLOSURES]
