@@ -132,7 +132,10 @@ class Origin:
 
 async def _read_request(reader: asyncio.StreamReader, connection: int) -> Asked | None:
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        start = await reader.readexactly(1)
+        if start == b"\x16":  # a TLS hello at a plain port: answered like any other nonsense
+            return Asked("TLS", "hello", (), connection)
+        head = start + await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
     first, *lines = head[:-4].split(b"\r\n")

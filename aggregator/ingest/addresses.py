@@ -79,11 +79,11 @@ def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
     An address that carries another inside (mapped, NAT64, 6to4, Teredo …) is judged by both. `allowed` exempts
     either spelling.
     """
-    hidden = embedded(address)
-    if any(candidate in network for network in allowed for candidate in (address, *hidden)):
+    if _is_within(address, allowed):
         return None
+    hidden = embedded(address)
     for inner in hidden:
-        if (kind := _kind(inner)) is not None:
+        if (kind := _kind(inner)) is not None and not _is_within(inner, allowed):
             return f"{kind} in IPv6"
     return None if hidden and not _is_plain(address) else _kind(address)
 
@@ -128,9 +128,9 @@ def literal_address(host: str) -> Address | None:
 def is_local_host(host: str, allowed: Sequence[Network]) -> bool:
     """Whether `host` (no port) is one of the operator's own by `allow_networks`, as far as its spelling tells."""
     if host == "localhost" or host.endswith(".localhost"):
-        return any(IPv4Address("127.0.0.1") in network for network in allowed)
+        return _is_within(IPv4Address("127.0.0.1"), allowed)
     address = literal_address(host)
-    return address is not None and any(address in network for network in allowed)
+    return address is not None and _is_within(address, allowed)
 
 
 def spelled_refusal(host: str, allowed: Sequence[Network]) -> str | None:
@@ -144,6 +144,10 @@ def spelled_refusal(host: str, allowed: Sequence[Network]) -> str | None:
 def networks(cidrs: Sequence[str]) -> tuple[Network, ...]:
     """CIDRs as networks; host bits are ignored. Raises ValueError for what is none."""
     return tuple(ip_network(cidr, strict=False) for cidr in cidrs)
+
+
+def _is_within(address: Address, allowed: Sequence[Network]) -> bool:
+    return any(address in network for network in allowed)
 
 
 def _is_plain(address: Address) -> bool:

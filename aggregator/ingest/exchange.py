@@ -22,8 +22,15 @@ DOCUMENT = (200, 203, 226)  # 226 without our asking for deltas can only be the 
 REDIRECT = (301, 302, 303, 307, 308)
 _PERMANENT = (301, 308)
 _OURS_ALONE = frozenset(
-    ("accept-encoding", "connection", "content-length", "host", "if-modified-since", "if-none-match", "te", "trailer")
-    + ("transfer-encoding", "upgrade")
+    (
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "host",
+        "if-modified-since",
+        "if-none-match",
+        "transfer-encoding",
+    )
 )
 _ADVICE = {
     401: "wants credentials, set the source's auth",
