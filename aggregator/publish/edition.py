@@ -7,10 +7,11 @@ document whose bytes are as they were stays the very same object, with its Last-
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from aggregator import opml
 from aggregator.publish import feeds as xml
 from aggregator.publish import feeds_json
 from aggregator.publish.item import Item, item_of
@@ -149,21 +150,13 @@ class Press:
         return FeedSettings("", sections=SECTIONS, items=400)
 
     def _opml(self) -> bytes:
-        from aggregator import opml
-
-        listed = [
-            (
-                feed.full_title(self.site.title),
-                f"{self.site.public_url}/{feed.slug}.atom",
-                f"{self.site.public_url}/{feed.slug}",
-            )
-            for feed in self.feeds
-        ]
-        return opml.write_feeds(self.site.title, listed)
+        url, title = self.site.public_url, self.site.title
+        listed = [(feed.full_title(title), f"{url}/{feed.slug}.atom", f"{url}/{feed.slug}") for feed in self.feeds]
+        return opml.write_feeds(title, listed)
 
 
 def _with_items(feed: FeedSettings, items: int) -> FeedSettings:
-    return FeedSettings(feed.slug, feed.title, feed.sections, items, feed.min_sources)
+    return replace(feed, items=items)
 
 
 def _newest(items: Sequence[Item]) -> datetime | None:
