@@ -108,3 +108,42 @@ def name_of(requirement: str) -> str:
 
 def plain(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(".", "-")
+
+
+# ---------------------------------------------------------------- choosing a Python
+
+
+def find_python(root: Path, folder: Path, **fakes: str) -> subprocess.CompletedProcess[str]:
+    """deploy/find-python on a machine with only these programs; a fake's script gets the arguments of `python`."""
+    for name, script in fakes.items():
+        (folder / name.replace("_", ".")).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name.replace("_", ".")).chmod(0o755)
+    for tool in ("basename", "head"):
+        (folder / tool).symlink_to(Path("/usr/bin") / tool)
+    return subprocess.run(
+        ["/bin/sh", root / "deploy" / "find-python"], env={"PATH": str(folder)}, capture_output=True, text=True
+    )
+
+
+GOOD = "exit 0"
+OLD = 'case "$*" in --version) echo Python 3.9.2;; *version_info*) exit 1;; esac'
+BARE = 'case "$*" in *ensurepip*) exit 1;; esac'
+
+
+def test_the_first_python_that_will_do_is_chosen(root: Path, tmp_path: Path) -> None:
+    assert find_python(root, tmp_path, python3=OLD, python3_12=BARE, python3_11=GOOD).stdout == "python3.11\n"
+
+
+@pytest.mark.parametrize(
+    ("fakes", "says"),
+    [
+        ({"python3": BARE}, "sudo apt-get install -y python3-venv"),
+        ({"python3": OLD, "python3_12": BARE}, "sudo apt-get install -y python3.12-venv"),
+        ({"python3": OLD}, "Python 3.9.2 is too old: Python 3.11 or newer"),
+        ({}, "Python 3.11 or newer is needed and none was found"),
+    ],
+)
+def test_where_none_will_do_it_says_what_to_do(root: Path, tmp_path: Path, fakes: dict[str, str], says: str) -> None:
+    result = find_python(root, tmp_path, **fakes)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert says in result.stderr
