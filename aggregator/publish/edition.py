@@ -47,9 +47,10 @@ class Press:
         feeds: Sequence[FeedSettings],
         content: ContentSettings,
         previous: Mapping[str, Rendered] | None = None,
+        pages: Pages | None = None,
     ) -> None:
         self.site, self.feeds, self.content = site, tuple(feeds), content
-        self.pages = Pages(site, self.feeds, content)
+        self.pages = pages or Pages(site, self.feeds, content)
         self._cooked: dict[UUID, Cooked] = {}
         self._documents: Mapping[str, Rendered] = previous or {}
         self._latest: dict[str, tuple[Item, ...]] = {}

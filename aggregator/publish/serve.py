@@ -13,17 +13,18 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from aggregator.errors import ListenError
-from aggregator.publish.answers import SECURITY, Answer, Answerer, Ready, method_not_allowed, plain
-from aggregator.publish.shelf import rendered
+from aggregator.publish.answers import Answer, Answerer, plain
+from aggregator.publish.negotiate import is_not_modified
 
 KEEPALIVE = 30.0  # seconds in which a connection must bring a whole request, the first as well as the next
 SLOWEST_READER = 30.0  # seconds in which a client must take what waits for it
@@ -258,47 +259,62 @@ def _shown(each: socket.socket) -> str:
 # ---------------------------------------------------------------- a small origin
 
 
+class OriginDocument(Protocol):
+    """What an origin answers at a path; `delay` in seconds before it does."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def delay(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What an origin of ours serves at a path: a body with a status and headers beyond the usual."""
+    """An OriginDocument. A 200 without an ETag is given one."""
 
-    body: bytes
-    content_type: str = "application/xml; charset=utf-8"
+    body: bytes = b""
     status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-    last_modified: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/xml; charset=utf-8"})
+    delay: float = 0.0
+
+
+# Target and If-None-Match (which it may ignore: 304 is made of a 200 with a matching ETag) to what is there.
+Origin = Callable[[str, str | None], OriginDocument | None]
 
 
 class _Documents:
-    def __init__(self, documents: Mapping[str, Document] | Callable[[str], Document | None]) -> None:
-        self._get = documents if callable(documents) else documents.get
-        self._ready: dict[str, tuple[Document, Ready]] = {}
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
 
     def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
-        if method not in ("GET", "HEAD"):
-            return method_not_allowed()
-        document = self._get(target.partition("?")[0])
-        if document is None:
-            return plain(404, "there is nothing here")
-        if document.status != 200:
-            kind: tuple[tuple[str, str], ...] = (("Content-Type", document.content_type),) if document.body else ()
-            return Answer(document.status, (*kind, *SECURITY, *document.headers), document.body)
-        known, ready = self._ready.get(target, (None, None))
-        if known != document or ready is None:
-            made = rendered(document.body, document.content_type, document.last_modified)
-            ready = Ready(made, "max-age=0", document.headers)
-            self._ready[target] = (document, ready)
-        return ready.answer(headers)
+        return None
 
     async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        raise AssertionError("every document is ready")
+        document = self._origin(target, headers.get("If-None-Match"))
+        if document is None:
+            return plain(404, "there is nothing here")
+        await asyncio.sleep(document.delay)
+        said = {name.lower(): value for name, value in document.headers.items()}
+        if document.status == 200:
+            said.setdefault("etag", f'"{blake2b(document.body, digest_size=8).hexdigest()}"')
+            if is_not_modified(headers, said["etag"], datetime.max.replace(tzinfo=UTC)):
+                said.pop("content-type", None)
+                return Answer(304, tuple(said.items()))
+        return Answer(document.status, tuple(said.items()), document.body)
 
 
-async def documents(
-    documents: Mapping[str, Document] | Callable[[str], Document | None], host: str = "127.0.0.1", port: int = 0
-) -> Listener:
-    """An origin on loopback: path to Document (or a function of the path), with ETag, 304, HEAD and gzip for 200s.
+async def documents(origin: Mapping[str, OriginDocument] | Origin, host: str = "127.0.0.1", port: int = 0) -> Listener:
+    """An origin of our own: path to document, or a function that knows. For the demonstration and for tests.
 
-    Port 0: any free one, see `Listener.url`. Other statuses (404, 429, 302 with a Location) are sent as they are.
+    Port 0: any free one, see `Listener.url`. Whatever status a document has is sent as it is.
     """
-    return await listen(_Documents(documents), f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    answerer = _Documents(origin if callable(origin) else _looked_up(origin))
+    return await listen(answerer, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def _looked_up(documents: Mapping[str, OriginDocument]) -> Origin:
+    return lambda target, if_none_match: documents.get(target.partition("?")[0])
