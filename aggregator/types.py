@@ -238,7 +238,10 @@ class ParseFailed:
 
 @dataclass(frozen=True, slots=True)
 class KnownEntry:
-    """What the store knows of one of a feed's entries, tombstones included: the input of `changes.feed_changes`."""
+    """What the store knows of one of a feed's entries, tombstones included: the input of `changes.feed_changes`.
+
+    A tombstone has an id of 0, no texts and one `key`, a hash of what the entry was known by (`changes.Keys`).
+    """
 
     entry_id: int
     guid: str | None
@@ -248,6 +251,7 @@ class KnownEntry:
     published: datetime | None
     first_seen: datetime
     is_tombstone: bool = False
+    key: int = 0
 
 
 @dataclass(frozen=True, slots=True)

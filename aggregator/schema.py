@@ -1,0 +1,213 @@
+"""The tables, the same for SQLite and PostgreSQL. Queries: `store/`; the way here from older ones: `migrations/`.
+
+Times are whole microseconds since 1970 UTC and ids of stories are 16 bytes: equal, sortable and quick on both. JSON is
+text, read only by us. `*_key` are the hashes of `ingest.changes.Keys`: eight bytes to look for instead of a long text.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+REVISION = "0001"  # the newest of `migrations/versions`
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite gives rowids out automatically only to a column of type INTEGER.
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Time = sa.BigInteger
+Hash = sa.BigInteger
+StoryId = sa.LargeBinary
+Json = sa.Text
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+feeds = sa.Table(
+    "feeds",
+    metadata,
+    sa.Column("feed_id", Id, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False, unique=True),
+    # As configured; `is_active` is false once the source was taken out of the configuration.
+    sa.Column("is_active", sa.Boolean, nullable=False),
+    sa.Column("is_enabled", sa.Boolean, nullable=False),
+    sa.Column("title_override", sa.Text),
+    sa.Column("section", sa.Text),
+    sa.Column("section_is_final", sa.Boolean, nullable=False),
+    sa.Column("weight", sa.Double, nullable=False),
+    # What the polls found: types.FeedState.
+    sa.Column("current_url", sa.Text, nullable=False),
+    sa.Column("title", sa.Text),
+    sa.Column("site_url", sa.Text),
+    sa.Column("language", sa.Text),
+    sa.Column("etag", sa.Text),
+    sa.Column("last_modified", sa.Text),
+    sa.Column("body_hash", sa.LargeBinary),
+    sa.Column("hints", Json),
+    sa.Column("health", sa.Text, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("failure_reason", sa.Text),
+    sa.Column("failure_detail", sa.Text),
+    sa.Column("next_poll_at", Time, nullable=False, index=True),  # 0: at once
+    sa.Column("next_poll_why", sa.Text),
+    sa.Column("last_poll_at", Time),
+    sa.Column("first_success_at", Time),  # entries first seen by then are the backlog of the first poll
+    sa.Column("last_success_at", Time),
+    sa.Column("last_change_at", Time),
+    sa.Column("memory", Json),
+    sa.Column("lease_until", Time, nullable=False),  # 0: nobody's
+    sa.Column("lease_owner", sa.Text),
+)
+
+hosts = sa.Table(
+    "hosts",
+    metadata,
+    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("memory", Json, nullable=False),
+)
+
+stories = sa.Table(
+    "stories",
+    metadata,
+    sa.Column("story_id", StoryId, primary_key=True),
+    # Not unique: 50 bits will collide one day, and that must cost one page's name, not every later pass.
+    sa.Column("ref", sa.Text, nullable=False, index=True),
+    sa.Column("published", Time, nullable=False),
+    sa.Column("section", sa.Text),  # None while unsure
+    sa.Column("sources", sa.Integer, nullable=False),
+    sa.Column("updated_at", Time, nullable=False, index=True),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("shown_at", Time),  # when it first stood in a published feed
+    sa.Column("redirect_to", StoryId),  # the story it was merged into; then it has no entries
+    # No foreign key: the two would point at each other. `save_grouping` checks it.
+    sa.Column("lead_entry_id", Id, nullable=False),
+    sa.Column("second", sa.Text),
+    sa.Column("confidence", sa.Double, nullable=False),
+    sa.Column("is_filed_by_hand", sa.Boolean, nullable=False),
+    sa.Column("is_grouped_by_hand", sa.Boolean, nullable=False),
+    sa.Column("probabilities", Json, nullable=False),
+    sa.Column("reasons", Json),
+    sa.Column("labels", Json),
+    sa.Column("related", Json),
+    # `sources` behind the order, so that a minimum of them is judged within the index.
+    sa.Index("ix_stories_section_published", "section", "published", "sources"),
+    sa.Index("ix_stories_published", "published", "sources"),
+)
+
+story_labels = sa.Table(
+    "story_labels",
+    metadata,
+    sa.Column("label", sa.Text, primary_key=True),
+    sa.Column("story_id", sa.ForeignKey(stories.c.story_id, ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+entries = sa.Table(
+    "entries",
+    metadata,
+    sa.Column("entry_id", Id, primary_key=True),
+    sa.Column("feed_id", sa.ForeignKey(feeds.c.feed_id), nullable=False),
+    sa.Column("first_seen", Time, nullable=False),
+    sa.Column("left_at", Time),  # when it last stood in its feed; None while it does
+    sa.Column("published", Time),
+    sa.Column("dated", Time, nullable=False),  # `published`, or `first_seen` where that is missing or was in the future
+    sa.Column("story_id", sa.ForeignKey(stories.c.story_id)),
+    sa.Column("duplicate_of", Id),
+    sa.Column("is_stale", sa.Boolean, nullable=False),  # its feed says something else since it was grouped
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("guid_key", Hash),  # with the feed's id in it
+    sa.Column("page_key", Hash),
+    sa.Column("title_day_key", Hash),
+    sa.Column("guid", sa.Text),
+    sa.Column("link", sa.Text),
+    sa.Column("canonical_url", sa.Text),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("title_key", sa.Text, nullable=False),
+    sa.Column("author", sa.Text),
+    sa.Column("updated", Time),
+    sa.Column("categories", Json),
+    sa.Column("image_url", sa.Text),
+    sa.Column("enclosures", Json),
+    sa.Column("comments_url", sa.Text),
+    sa.Column("comment_count", sa.Integer),
+    sa.Column("language", sa.Text),
+    sa.Column("score", sa.Double),
+    sa.Column("reasons", Json),  # why it is in its story
+    sa.Index("ix_entries_feed_id", "feed_id", "left_at"),
+    sa.Index("ix_entries_story_id", "story_id", "dated"),
+    sa.Index("ix_entries_dated", "dated"),
+    sa.Index("ix_entries_guid_key", "guid_key"),
+    sa.Index("ix_entries_page_key", "page_key"),
+    sa.Index("ix_entries_title_day_key", "title_day_key"),
+    sa.Index(
+        "ix_entries_left_at",
+        "left_at",
+        sqlite_where=sa.text("left_at IS NOT NULL"),
+        postgresql_where=sa.text("left_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_entries_is_stale",
+        "entry_id",
+        sqlite_where=sa.text("is_stale = 1"),
+        postgresql_where=sa.text("is_stale"),
+    ),
+    sqlite_autoincrement=True,  # an id that was pruned is never given again
+)
+
+# Apart, because most queries never look at it and it is most of the database.
+texts = sa.Table(
+    "texts",
+    metadata,
+    sa.Column(
+        "entry_id",
+        sa.ForeignKey(entries.c.entry_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("summary", sa.Text),
+    sa.Column("content", sa.Text),
+)
+
+# What retention leaves of an entry: so that one that comes back is not new.
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("feed_id", sa.ForeignKey(feeds.c.feed_id), primary_key=True),
+    sa.Column("key", Hash, primary_key=True, autoincrement=False),
+    sa.Column("buried_at", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# … and of a story: so that its page can say what it was.
+story_tombstones = sa.Table(
+    "story_tombstones",
+    metadata,
+    sa.Column("ref", sa.Text, primary_key=True),
+    sa.Column("story_id", StoryId, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("link", sa.Text),
+    sa.Column("published", Time, nullable=False),
+    sa.Column("buried_at", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What people put right, in order: grouping and filing heed it, a rebuild does it again.
+corrections = sa.Table(
+    "corrections",
+    metadata,
+    sa.Column("correction_id", Id, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # merge, split, file
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("story_ids", Json, nullable=False),
+    sa.Column("entry_ids", Json, nullable=False),
+    sa.Column("section", sa.Text),
+)

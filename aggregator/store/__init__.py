@@ -1,0 +1,370 @@
+"""The store: every query and transaction, behind one class. Values in, values out; SQL stays in here and in `schema`.
+
+One thread writes. Any thread may read: each reading method sees one snapshot, whatever is being written. What cannot be
+done raises StoreError and leaves everything as it was. See docs/decisions/store.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+
+from aggregator.errors import StoreError
+from aggregator.schema import meta
+from aggregator.store import corrections, entries, feeds, keep, numbers, polls, stories, upgrade
+from aggregator.store.corrections import Correction
+from aggregator.store.engine import Database
+from aggregator.store.feeds import ConfiguredSource, Synced
+from aggregator.store.keep import Pruned, Retention
+from aggregator.store.lock import EditorLock
+from aggregator.store.numbers import Counts, Delay, Freshness
+from aggregator.store.polls import Applied
+from aggregator.store.rows import StoryRecord, StoryTombstone
+from aggregator.store.stories import Saved, StoryFilter
+from aggregator.types import (
+    FeedState,
+    KnownEntry,
+    ParsedFeed,
+    Placement,
+    PollResult,
+    SourceRef,
+    StoredEntry,
+    Story,
+)
+
+__all__ = [
+    "Applied",
+    "ConfiguredSource",
+    "Correction",
+    "Counts",
+    "Delay",
+    "Freshness",
+    "Pruned",
+    "Retention",
+    "Saved",
+    "Store",
+    "StoryFilter",
+    "StoryRecord",
+    "StoryTombstone",
+    "Synced",
+]
+
+
+class Store:
+    """Owns the connections to one database. `open` before anything else, `close` at the end, or use `with`."""
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        self._lock = EditorLock(self._database)
+        self._installation: UUID | None = None
+
+    def open(self) -> None:
+        """Make the database if there is none and bring its tables up to date. Raises StoreError."""
+        upgrade.to_newest(self._database)
+        with self._database.read() as connection:
+            value = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "installation"))
+        if value is None:
+            with self._database.write() as connection:
+                value = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "installation"))
+                if value is None:
+                    value = str(uuid4())
+                    connection.execute(sa.insert(meta).values(name="installation", value=value))
+        self._installation = UUID(value)
+
+    def close(self) -> None:
+        self._lock.release()
+        self._database.dispose()
+
+    def __enter__(self) -> Store:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._database.is_sqlite
+
+    @property
+    def shown_url(self) -> str:
+        """The database's address without a password."""
+        return self._database.shown_url
+
+    @property
+    def path(self) -> Path | None:
+        """The database's file, None where it is a server."""
+        return self._database.path
+
+    def installation_id(self) -> UUID:
+        """What the ids of this installation's stories are made of."""
+        if self._installation is None:
+            raise StoreError("the store is not open")
+        return self._installation
+
+    def acquire_lock(self) -> None:
+        """Be the one process that groups and publishes (on SQLite: that works here). Raises AlreadyRunning."""
+        self._lock.acquire()
+
+    def holds_lock(self) -> bool:
+        """Whether we still are; a PostgreSQL server that was restarted has forgotten it."""
+        return self._lock.is_held()
+
+    def release_lock(self) -> None:
+        self._lock.release()
+
+    def note(self, name: str) -> str | None:
+        """What was remembered under this name by `set_note`."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(meta.c.value).where(meta.c.name == f"note:{name}"))
+
+    def set_note(self, name: str, value: str) -> None:
+        """Remember a small fact over restarts."""
+        with self._database.write() as connection:
+            connection.execute(sa.delete(meta).where(meta.c.name == f"note:{name}"))
+            connection.execute(sa.insert(meta).values(name=f"note:{name}", value=value))
+
+    # ------------------------------------------------------------ feeds
+
+    def sync_feeds(self, sources: Sequence[ConfiguredSource], now: datetime) -> Synced:
+        """Make the active feeds those of the configuration, by URL; what is known of a feed stays for its return."""
+        with self._database.write() as connection:
+            return feeds.sync(connection, sources)
+
+    def feeds(self, active_only: bool = True) -> list[FeedState]:
+        with self._database.read() as connection:
+            return feeds.states(connection, active_only)
+
+    def feed(self, url: str) -> FeedState | None:
+        """The feed configured at this URL, or answering there now."""
+        with self._database.read() as connection:
+            return feeds.by_url(connection, url)
+
+    def due_feeds(self, now: datetime, limit: int) -> list[FeedState]:
+        """The most overdue feeds, those never polled first. They stay due until their result is applied."""
+        with self._database.read() as connection:
+            return feeds.due(connection, now, limit)
+
+    def claim_due(self, now: datetime, limit: int, lease: timedelta, worker_id: str) -> list[FeedState]:
+        """The most overdue feeds that nobody has, ours until their result is applied or `lease` is over."""
+        with self._database.write() as connection:
+            return feeds.claim_due(connection, now, limit, lease, worker_id)
+
+    def release_leases(self, worker_id: str | None = None, feed_ids: Iterable[int] | None = None) -> int:
+        """Give claimed feeds back unpolled: those of a worker (None: of everybody); how many."""
+        with self._database.write() as connection:
+            return feeds.release(connection, worker_id, feed_ids)
+
+    def poll_at(self, feed_ids: Sequence[int] | None, at: datetime | None, why: str | None = None) -> int:
+        """Make these feeds (None: all) due at that time (None: at once); how many."""
+        with self._database.write() as connection:
+            return feeds.poll_at(connection, feed_ids, at, why)
+
+    def sources(self) -> dict[int, SourceRef]:
+        """All feeds by id as later stages see them, those taken out of the configuration too."""
+        with self._database.read() as connection:
+            return feeds.source_refs(connection)
+
+    def source_of_url(self, url: str) -> SourceRef | None:
+        """The source configured at this URL, or answering there now."""
+        with self._database.read() as connection:
+            state = feeds.by_url(connection, url)
+            return feeds.source_refs(connection, [state.feed_id])[state.feed_id] if state else None
+
+    def host_memory(self) -> dict[str, dict[str, object]]:
+        """What politeness remembers of hosts over restarts: plain JSON values by `urls.host_key`."""
+        with self._database.read() as connection:
+            return feeds.host_memory(connection)
+
+    def save_host_memory(self, memory: Mapping[str, Mapping[str, object]]) -> None:
+        """Replace what is remembered of these hosts; an empty memory forgets the host."""
+        with self._database.write() as connection:
+            feeds.save_host_memory(connection, memory)
+
+    # ------------------------------------------------------------ entries
+
+    def known(self, feed_ids: Iterable[int]) -> dict[int, tuple[KnownEntry, ...]]:
+        """Everything known of these feeds, tombstones among it. Grows with retention: see `known_for`."""
+        with self._database.read() as connection:
+            return entries.known(connection, feed_ids)
+
+    def known_for(self, documents: Mapping[int, ParsedFeed]) -> dict[int, tuple[KnownEntry, ...]]:
+        """What is known that matters to these documents, by feed id: `feed_changes` gives the same as with `known`."""
+        with self._database.read() as connection:
+            return entries.known_for(connection, documents)
+
+    def fingerprints(self, feed_ids: Iterable[int]) -> dict[int, frozenset[bytes]]:
+        """What the last document of each feed consisted of: entries that the parser need not read again."""
+        with self._database.read() as connection:
+            return entries.fingerprints(connection, feed_ids)
+
+    def apply(self, results: Sequence[PollResult], now: datetime, worker_id: str | None = None) -> Applied:
+        """Commit many polls in one transaction, each as one unit: its entries and the state that vouches for them.
+
+        Results of feeds that were taken out of the configuration, or (given a worker) lost to another worker, are
+        skipped. Of several polls of one feed the last counts. Ends the feeds' leases.
+        """
+        with self._database.write() as connection:
+            return polls.apply(connection, results, now, worker_id)
+
+    def ungrouped(self, limit: int) -> list[StoredEntry]:
+        """The entries that no story tells yet, the oldest first."""
+        with self._database.read() as connection:
+            return entries.ungrouped(connection, limit)
+
+    def stale(self, limit: int) -> list[StoredEntry]:
+        """Grouped entries whose feed says something else since, until `save_grouping` settles them."""
+        with self._database.read() as connection:
+            return entries.stale(connection, limit)
+
+    def twins(self, wanted: Sequence[StoredEntry]) -> dict[int, tuple[StoredEntry, ...]]:
+        """By entry id, other entries that an exact key says are the same article, the oldest first, grouped or not."""
+        with self._database.read() as connection:
+            return entries.twins(connection, wanted)
+
+    def window(self, since: datetime) -> Iterator[StoredEntry]:
+        """The grouped entries dated `since` or later in order of time, to build the index of stories from."""
+        with self._database.read() as connection:
+            yield from entries.window(connection, since)
+
+    def entries(self, entry_ids: Iterable[int]) -> list[StoredEntry]:
+        """These entries in order of id, without those that do not exist."""
+        with self._database.read() as connection:
+            return entries.by_ids(connection, entry_ids)
+
+    def entries_of_url(self, url: str) -> list[StoredEntry]:
+        """The entries whose page this is, however the address is spelt, the oldest first."""
+        with self._database.read() as connection:
+            return entries.of_page(connection, url)
+
+    # ------------------------------------------------------------ stories
+
+    def save_grouping(
+        self,
+        placements: Sequence[Placement],
+        stories_: Sequence[StoryRecord],
+        now: datetime,
+        merged: Mapping[UUID, UUID] | None = None,
+        settled: Iterable[int] = (),
+    ) -> Saved:
+        """Commit a grouping pass in one transaction: where entries went, what their stories became.
+
+        `published` of a story that exists already stays. A story left without entries becomes a redirect to where they
+        went (or as `merged` says). `settled` are stale entries that were looked at. Raises StoreError, with nothing
+        saved, if a story would have no entries or a lead that is not its own.
+        """
+        with self._database.write() as connection:
+            return stories.save_grouping(connection, placements, stories_, now, merged or {}, settled)
+
+    def mark_shown(self, story_ids: Iterable[UUID], now: datetime) -> None:
+        """Note that these stories stand in a published feed; the first time counts."""
+        with self._database.write() as connection:
+            stories.mark_shown(connection, story_ids, now)
+
+    def stories(
+        self,
+        section: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = 100,
+        min_sources: int = 1,
+        label: str | None = None,
+        source: int | None = None,
+        until: datetime | None = None,
+    ) -> list[Story]:
+        """The newest stories of that kind, by `published`, then ref. `source` is a feed id, `until` excluded."""
+        wanted = StoryFilter((section,) if section else None, since, until, min_sources, label, source)
+        with self._database.read() as connection:
+            return stories.select(connection, wanted, limit)
+
+    def newest(self, sections: Iterable[str], limit: int, min_sources: int = 1) -> list[Story]:
+        """The newest stories of these sections together: what a merged feed consists of."""
+        with self._database.read() as connection:
+            return stories.select(connection, StoryFilter(tuple(sections), min_sources=min_sources), limit)
+
+    def stories_changed_since(self, since: datetime) -> list[Story]:
+        """The stories whose `updated_at` is `since` or later, by `published`, the newest first."""
+        with self._database.read() as connection:
+            return stories.changed_since(connection, since)
+
+    def publishing_stamp(self) -> tuple[int, ...]:
+        """A value that differs whenever something that readers may see changed: stories, and the names of sources."""
+        with self._database.read() as connection:
+            return numbers.publishing_stamp(connection)
+
+    def stories_by_id(self, story_ids: Iterable[UUID]) -> list[Story]:
+        """These stories in this order, without those that do not exist or were merged away."""
+        with self._database.read() as connection:
+            return stories.by_ids(connection, [story_id.bytes for story_id in story_ids])
+
+    def story(self, name: str | UUID) -> Story | None:
+        """The story of this ref or id. Where it was merged away: the one it is part of now, whose ref differs."""
+        with self._database.read() as connection:
+            return stories.story(connection, name)
+
+    def story_of_url(self, url: str) -> Story | None:
+        """The story told by an entry whose page this is, however the address is spelt."""
+        with self._database.read() as connection:
+            return stories.of_url(connection, url)
+
+    def buried_story(self, name: str | UUID) -> StoryTombstone | None:
+        """What retention left of a story, None for one that is there or never was."""
+        with self._database.read() as connection:
+            return stories.buried(connection, name)
+
+    def story_records(self, story_ids: Iterable[UUID]) -> dict[UUID, StoryRecord]:
+        """What grouping saved of these stories, without their entries."""
+        with self._database.read() as connection:
+            return stories.records(connection, story_ids)
+
+    def placements(self, story_id: UUID) -> list[Placement]:
+        """Why each entry of a story is in it, the oldest first."""
+        with self._database.read() as connection:
+            return stories.placements(connection, story_id)
+
+    def correct(self, correction: Correction) -> None:
+        """Remember what a person put right."""
+        with self._database.write() as connection:
+            corrections.add(connection, correction)
+
+    def corrections(self) -> list[Correction]:
+        """All of them, the oldest first."""
+        with self._database.read() as connection:
+            return corrections.all_of(connection)
+
+    # ------------------------------------------------------------ upkeep
+
+    def counts(self, now: datetime) -> Counts:
+        """How much there is and how much waits."""
+        with self._database.read() as connection:
+            return numbers.counts(connection, now)
+
+    def freshness(self, since: datetime) -> Freshness:
+        """How long entries dated since then took to be seen, and their stories to be shown."""
+        with self._database.read() as connection:
+            return numbers.freshness(connection, since)
+
+    def prune(self, retention: Retention, now: datetime, dry_run: bool = False) -> Pruned:
+        """Take what is over its time, or only count it. Other writers get in between."""
+        if dry_run:
+            with self._database.read() as connection:
+                return keep.count(connection, retention, now)
+        pruned = keep.prune(self._database.write, retention, now)
+        if self.is_sqlite:
+            self._database.sqlite_statement("PRAGMA incremental_vacuum(20000)")  # pages: at most 80 MiB at a time
+            self._database.sqlite_statement("PRAGMA optimize")
+        return pruned
+
+    def size(self) -> int:
+        """Bytes the database takes, free pages among them."""
+        with self._database.read() as connection:
+            if self.is_sqlite:
+                pages = connection.exec_driver_sql("PRAGMA page_count").scalar() or 0
+                return pages * (connection.exec_driver_sql("PRAGMA page_size").scalar() or 0)
+            return connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar() or 0

@@ -1,0 +1,46 @@
+"""What people put right by hand, kept in order so that later passes heed it and a rebuild does it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aggregator.schema import corrections as table
+from aggregator.store.rows import dump_uuids, load, micros, moment, uuids
+
+Kind = Literal["merge", "split", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """merge: `story_ids` are one story, the first. split: `entry_ids` leave it. file: the first is `section`'s."""
+
+    kind: Kind
+    made_at: datetime
+    story_ids: tuple[UUID, ...]
+    entry_ids: tuple[int, ...] = ()
+    section: str | None = None
+
+
+def add(connection: sa.Connection, correction: Correction) -> None:
+    connection.execute(
+        sa.insert(table).values(
+            kind=correction.kind,
+            made_at=micros(correction.made_at),
+            story_ids=dump_uuids(correction.story_ids) or "[]",
+            entry_ids=str(list(correction.entry_ids)),
+            section=correction.section,
+        )
+    )
+
+
+def all_of(connection: sa.Connection) -> list[Correction]:
+    rows = connection.execute(sa.select(table).order_by(table.c.correction_id))
+    return [
+        Correction(cast(Kind, r.kind), moment(r.made_at), uuids(r.story_ids), tuple(load(r.entry_ids)), r.section)
+        for r in rows
+    ]

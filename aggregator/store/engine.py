@@ -1,0 +1,199 @@
+"""Connections, transactions and what can go wrong with them: the part of the store that knows which database it is.
+
+One engine writes (one connection at a time on SQLite), another reads snapshots; both are made here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from aggregator.errors import StoreError
+
+# Parameters a statement; SQLite refuses more than 32,766, PostgreSQL 65,535.
+CHUNK = 500
+_WAIT_MS = 10_000  # for another writer: a backup, a second `bmn`
+_CACHE_KIB = 8_000  # of pages per SQLite connection
+_WAL_LIMIT = 64 << 20  # bytes the write-ahead log is cut back to after a burst
+
+
+def parse_url(url: str) -> URL:
+    """The database's address, checked: SQLite in a file, or PostgreSQL through psycopg 3. Raises StoreError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"database: {url!r} is no database address, such as sqlite:///var/aggregator.db") from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise StoreError(f"database: {backend} is not supported, use sqlite:///… or postgresql+psycopg://…")
+    if not parsed.database or parsed.database == ":memory:":
+        raise StoreError("database: SQLite needs a file here, such as sqlite:///var/aggregator.db")
+    return parsed
+
+
+class Database:
+    """Both engines and the writer's lock. Threads may share it; writers wait for each other."""
+
+    def __init__(self, url: str) -> None:
+        self.url = parse_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.shown_url = self.url.render_as_string(hide_password=True)
+        self._writing = threading.RLock()
+        try:
+            self._writer, self._reader = self._engines()
+        except (NoSuchModuleError, ImportError) as error:  # pragma: no cover - psycopg is a dependency
+            raise StoreError(f"{self.shown_url}: its driver is missing: {error}") from error
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file, None on PostgreSQL."""
+        return Path(self.url.database or "") if self.is_sqlite else None
+
+    def _engines(self) -> tuple[sa.Engine, sa.Engine]:
+        if self.is_sqlite:
+            options: dict[str, Any] = {"connect_args": {"timeout": _WAIT_MS / 1000, "check_same_thread": False}}
+            writer = sa.create_engine(self.url, pool_size=1, max_overflow=0, **options)
+            reader = sa.create_engine(self.url, pool_size=4, max_overflow=12, **options)
+            sa.event.listen(writer, "connect", _prepare_writer)
+            sa.event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+            sa.event.listen(reader, "connect", _prepare_reader)
+            sa.event.listen(reader, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+            return writer, reader
+        name = f"bmn {socket.gethostname()}:{os.getpid()}"
+        options = {
+            "connect_args": {"application_name": name, "connect_timeout": 10, "options": "-c timezone=UTC"},
+            "pool_pre_ping": True,  # a restarted server costs one failed ping, not a failed transaction
+        }
+        writer = sa.create_engine(self.url, pool_size=2, max_overflow=2, **options)
+        reader = sa.create_engine(
+            self.url,
+            pool_size=4,
+            max_overflow=12,
+            isolation_level="REPEATABLE READ",
+            execution_options={"postgresql_readonly": True},
+            **options,
+        )
+        return writer, reader
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that writes: all of it or, after any exception, nothing. Raises StoreError."""
+        with self._writing, explained(self.shown_url), self._writer.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One snapshot to read from, whatever is written meanwhile. Raises StoreError."""
+        with explained(self.shown_url), self._reader.begin() as connection:
+            yield connection
+
+    def own_connection(self) -> sa.Connection:
+        """A PostgreSQL connection outside the pools and outside transactions, for the caller to close."""
+        engine = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+        with explained(self.shown_url):
+            connection = engine.connect()
+            connection.detach()
+        return connection
+
+    def sqlite_statement(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        """The rows of one statement that SQLite allows in no transaction (VACUUM, some PRAGMAs)."""
+        with self._writing, explained(self.shown_url):
+            connection = self._writer.raw_connection()
+            try:
+                return list(connection.cursor().execute(statement, parameters).fetchall())
+            finally:
+                connection.close()
+
+    def dispose(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+def _prepare(connection: sqlite3.Connection) -> sqlite3.Cursor:
+    connection.isolation_level = None  # transactions begin where we say so and nowhere else
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_WAIT_MS}")
+    cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    return cursor
+
+
+def _prepare_writer(connection: sqlite3.Connection, _: object) -> None:
+    cursor = _prepare(connection)
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts in a new file only, before its first table
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # A killed process loses nothing: the system has what was written. A power cut may take the last commits, never a
+    # part of one: those polls are simply due again and give their stories the same ids. FULL would cost an fsync each.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT}")
+    cursor.close()
+
+
+def _prepare_reader(connection: sqlite3.Connection, _: object) -> None:
+    cursor = _prepare(connection)
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
+
+
+# ---------------------------------------------------------------- errors
+
+_REMEDIES = (
+    ("file is not a database", "it is not a SQLite database: name another file, or move this one away"),
+    ("malformed", "the database file is damaged: restore a backup (bmn restore)"),
+    ("readonly database", "it cannot be written to: check the permissions of the file and its directory"),
+    ("read-only", "it cannot be written to: check the permissions of the user or the server"),
+    ("unable to open database file", "it cannot be opened: check that the directory exists and may be written to"),
+    ("database or disk is full", "the disk is full: nothing of this step was kept; free some space"),
+    ("disk i/o error", "the disk does not take what we write: check its space and health"),
+    ("no space left", "the disk is full: nothing of this step was kept; free some space"),
+    ("database is locked", f"another process has been writing for {_WAIT_MS // 1000} s: see who holds the file"),
+    ("connection refused", "the server does not answer: check that it runs and the address"),
+    ("could not connect", "the server does not answer: check that it runs and the address"),
+    ("connection failed", "the server cannot be reached or refuses us: check the address, user and password"),
+    ("terminating connection", "the server closed the connection: the step is done again"),
+    ("server closed the connection", "the server closed the connection: the step is done again"),
+)
+
+
+@contextlib.contextmanager
+def explained(where: str) -> Iterator[None]:
+    """What the database complains about, as a StoreError that says where and what to do."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = getattr(error, "orig", None) or error
+        said = " ".join(str(cause).split())
+        remedy = next((remedy for sign, remedy in _REMEDIES if sign in said.casefold()), None)
+        raise StoreError(f"{where}: {remedy} ({said})" if remedy else f"{where}: {said}") from error
+
+
+def upsert(connection: sa.Connection, table: sa.Table, key: str, keep: tuple[str, ...] = ()) -> sa.Insert:
+    """An insert that changes the row where `key` is there already, but for the columns in `keep`."""
+    if connection.dialect.name == "sqlite":
+        lite = sqlite.insert(table)
+        changed = {c.name: lite.excluded[c.name] for c in table.c if c.name not in (key, *keep)}
+        return lite.on_conflict_do_update(index_elements=[key], set_=changed)
+    post = postgresql.insert(table)
+    changed = {c.name: post.excluded[c.name] for c in table.c if c.name not in (key, *keep)}
+    return post.on_conflict_do_update(index_elements=[key], set_=changed)
+
+
+def in_chunks(values: list[int] | list[bytes] | list[str], size: int = CHUNK) -> Iterator[list]:  # type: ignore[type-arg]
+    """The values in lists short enough for one statement's parameters."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

@@ -1,0 +1,210 @@
+"""Queries on entries: what is known of a feed's, what waits for grouping, which are the same article."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from aggregator.ingest.changes import Keys, keys_of, page_key
+from aggregator.schema import entries, feeds, texts, tombstones
+from aggregator.store import feeds as feed_queries
+from aggregator.store.engine import in_chunks
+from aggregator.store.rows import guid_key, known_entry, micros, stored_entry, tombstone, twin_title_keys
+from aggregator.text import title_key
+from aggregator.types import KnownEntry, ParsedFeed, StoredEntry
+from aggregator.urls import canonical_url, publisher_key
+
+# ---------------------------------------------------------------- what is known
+
+_KNOWN: sa.Select[Any] = sa.select(
+    entries.c.entry_id,
+    entries.c.feed_id,
+    entries.c.guid,
+    entries.c.canonical_url,
+    entries.c.title_key,
+    entries.c.fingerprint,
+    entries.c.published,
+    entries.c.first_seen,
+)
+
+
+def known(connection: sa.Connection, feed_ids: Iterable[int]) -> dict[int, tuple[KnownEntry, ...]]:
+    """Everything known of these feeds, tombstones last. Grows with retention: see `known_for`."""
+    found: dict[int, list[KnownEntry]] = {feed_id: [] for feed_id in feed_ids}
+    for some in in_chunks(list(found)):
+        for row in connection.execute(_KNOWN.where(entries.c.feed_id.in_(some))):
+            found[row.feed_id].append(known_entry(row))
+        for feed_id, key, at in connection.execute(sa.select(tombstones).where(tombstones.c.feed_id.in_(some))):
+            found[feed_id].append(tombstone(key, at))
+    return {feed_id: tuple(ones) for feed_id, ones in found.items()}
+
+
+def known_for(connection: sa.Connection, documents: Mapping[int, ParsedFeed]) -> dict[int, tuple[KnownEntry, ...]]:
+    """What is known that could be one of these documents' entries: those still standing, and older ones by key.
+
+    The same changes follow from it as from all of `known`, at a cost that does not grow with retention.
+    """
+    found: dict[int, dict[int, KnownEntry]] = {feed_id: {} for feed_id in documents}
+    for some in in_chunks(list(found)):
+        for row in connection.execute(_KNOWN.where(entries.c.feed_id.in_(some), entries.c.left_at.is_(None))):
+            found[row.feed_id][row.entry_id] = known_entry(row)
+    keys = {feed_id: _keys_in(parsed) for feed_id, parsed in documents.items()}
+    for name, column in (("page", entries.c.page_key), ("title", entries.c.title_day_key)):
+        wanted = {getattr(one, name) for ones in keys.values() for one in ones} - {None}
+        for row in _where(connection, _KNOWN, column, wanted):
+            if row.feed_id in found:
+                found[row.feed_id][row.entry_id] = known_entry(row)
+    guids = {guid_key(f, entry.guid) for f, parsed in documents.items() for entry in parsed.entries} - {None}
+    for row in _where(connection, _KNOWN, entries.c.guid_key, guids):
+        if row.feed_id in found:
+            found[row.feed_id][row.entry_id] = known_entry(row)
+    prints = {(f, print_) for f, parsed in documents.items() for print_ in parsed.unchanged}
+    missing = prints - {(f, one.fingerprint) for f, ones in found.items() for one in ones.values()}
+    for some in in_chunks(sorted({feed_id for feed_id, _ in missing})):  # back in its document after an absence
+        for row in connection.execute(_KNOWN.where(entries.c.feed_id.in_(some))):
+            if (row.feed_id, row.fingerprint) in missing:
+                found[row.feed_id][row.entry_id] = known_entry(row)
+    graves = _tombstones(connection, keys)
+    return {feed_id: (*found[feed_id].values(), *graves.get(feed_id, ())) for feed_id in documents}
+
+
+def _keys_in(parsed: ParsedFeed) -> list[Keys]:
+    return [
+        keys_of(entry.guid, canonical_url(entry.link), title_key(entry.title), entry.published)
+        for entry in parsed.entries
+    ]
+
+
+def _where(
+    connection: sa.Connection, query: sa.Select[Any], column: sa.Column[Any], wanted: Iterable[Any]
+) -> Iterator[sa.Row[Any]]:
+    for some in in_chunks(sorted(wanted)):
+        yield from connection.execute(query.where(column.in_(some)))
+
+
+def _tombstones(connection: sa.Connection, keys: Mapping[int, list[Keys]]) -> dict[int, list[KnownEntry]]:
+    found: dict[int, list[KnownEntry]] = defaultdict(list)
+    query = sa.select(tombstones)
+    for feed_id, ones in keys.items():
+        wanted = {key for one in ones for key in one.present()}
+        for row in _where(connection, query.where(tombstones.c.feed_id == feed_id), tombstones.c.key, wanted):
+            found[feed_id].append(tombstone(row.key, row.buried_at))
+    return found
+
+
+def fingerprints(connection: sa.Connection, feed_ids: Iterable[int]) -> dict[int, frozenset[bytes]]:
+    """What the last document of each feed consisted of."""
+    found: dict[int, set[bytes]] = {feed_id: set() for feed_id in feed_ids}
+    query = sa.select(entries.c.feed_id, entries.c.fingerprint).where(entries.c.left_at.is_(None))
+    for some in in_chunks(list(found)):
+        for feed_id, fingerprint in connection.execute(query.where(entries.c.feed_id.in_(some))):
+            found[feed_id].add(fingerprint)
+    return {feed_id: frozenset(ones) for feed_id, ones in found.items()}
+
+
+# ---------------------------------------------------------------- reading
+
+_INNER = ("fingerprint", "guid_key", "page_key", "title_day_key", "is_stale", "dated", "score", "reasons")
+STORED = sa.select(
+    *(column for column in entries.c if column.name not in _INNER),
+    texts.c.summary,
+    texts.c.content,
+    feeds.c.last_success_at,
+).select_from(entries.join(feeds).outerjoin(texts))
+
+
+def stored(connection: sa.Connection, query: sa.Select[Any]) -> list[StoredEntry]:
+    """The entries of a query made from `STORED`, with their sources."""
+    rows = connection.execute(query).all()
+    if not rows:
+        return []
+    sources = feed_queries.source_refs(connection, {row.feed_id for row in rows})
+    return [stored_entry(row, sources) for row in rows]
+
+
+def by_ids(connection: sa.Connection, ids: Iterable[int]) -> list[StoredEntry]:
+    found: list[StoredEntry] = []
+    for some in in_chunks(sorted(ids)):
+        found += stored(connection, STORED.where(entries.c.entry_id.in_(some)).order_by(entries.c.entry_id))
+    return found
+
+
+def ungrouped(connection: sa.Connection, limit: int) -> list[StoredEntry]:
+    """The entries that no story tells yet, the oldest first, so that a story begins with its first."""
+    query = STORED.where(entries.c.story_id.is_(None)).order_by(entries.c.dated, entries.c.entry_id).limit(limit)
+    return stored(connection, query)
+
+
+def stale(connection: sa.Connection, limit: int) -> list[StoredEntry]:
+    """Grouped entries whose feed says something else since; `save_grouping` settles them."""
+    return stored(connection, STORED.where(entries.c.is_stale).order_by(entries.c.entry_id).limit(limit))
+
+
+def window(connection: sa.Connection, since: datetime) -> list[StoredEntry]:
+    """The grouped entries from `since` on, in order of time: what the index of stories is built from."""
+    query = STORED.where(entries.c.dated >= micros(since), entries.c.story_id.is_not(None))
+    return stored(connection, query.order_by(entries.c.dated, entries.c.entry_id))
+
+
+def of_page(connection: sa.Connection, url: str) -> list[StoredEntry]:
+    """The entries whose page this is, however the address is spelt."""
+    canonical = canonical_url(url)
+    key = page_key(canonical)
+    if key is None:
+        return []
+    found = stored(connection, STORED.where(entries.c.page_key == key).order_by(entries.c.dated, entries.c.entry_id))
+    return [entry for entry in found if entry.canonical_url == canonical]
+
+
+# ---------------------------------------------------------------- the same article
+
+
+def twins(connection: sa.Connection, wanted: Sequence[StoredEntry]) -> dict[int, tuple[StoredEntry, ...]]:
+    """By id of each wanted entry that has any, the other entries that an exact key says are the same article:
+
+    the same page told by another feed, or the same title from the same publisher on the same UTC day. A home page and
+    an address that one feed gave to several titles are no keys. Ungrouped entries are among the answers, oldest first.
+    """
+    pages = {key for entry in wanted if (key := page_key(entry.canonical_url)) is not None}
+    titles = {key for entry in wanted for key in twin_title_keys(entry)}
+    candidates: dict[int, StoredEntry] = {}
+    for column, keys in ((entries.c.page_key, pages), (entries.c.title_day_key, titles)):
+        for some in in_chunks(sorted(keys)):
+            for entry in stored(connection, STORED.where(column.in_(some))):
+                candidates[entry.entry_id] = entry
+    by_page: dict[str, list[StoredEntry]] = defaultdict(list)
+    by_title: dict[tuple[str, str, object], list[StoredEntry]] = defaultdict(list)
+    for entry in sorted(candidates.values(), key=lambda one: (one.dated, one.entry_id)):
+        if entry.canonical_url:
+            by_page[entry.canonical_url].append(entry)
+        if entry.title_key:
+            by_title[_title_key(entry)].append(entry)
+    shared = {url for url, ones in by_page.items() if _names_several(ones)}
+    found: dict[int, tuple[StoredEntry, ...]] = {}
+    for entry in wanted:
+        same: dict[int, StoredEntry] = {}
+        if entry.canonical_url not in shared and page_key(entry.canonical_url) is not None:
+            others = by_page.get(entry.canonical_url or "", ())
+            same |= {one.entry_id: one for one in others if one.source.feed_id != entry.source.feed_id}
+        if entry.title_key:
+            same |= {one.entry_id: one for one in by_title.get(_title_key(entry), ())}
+        same.pop(entry.entry_id, None)
+        if same:
+            found[entry.entry_id] = tuple(sorted(same.values(), key=lambda one: (one.dated, one.entry_id)))
+    return found
+
+
+def _title_key(entry: StoredEntry) -> tuple[str, str, object]:
+    publisher = publisher_key(entry.canonical_url or entry.link or entry.source.site_url or entry.source.url)
+    return (entry.title_key, publisher, entry.dated.date())
+
+
+def _names_several(ones: list[StoredEntry]) -> bool:
+    titles: dict[int, set[str]] = defaultdict(set)
+    for entry in ones:
+        titles[entry.source.feed_id].add(entry.title_key)
+    return any(len(of_feed) > 1 for of_feed in titles.values())

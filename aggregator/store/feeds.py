@@ -1,0 +1,253 @@
+"""Queries on feeds and hosts: the configured sources, what polls remember of them, who polls which next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from aggregator.schema import entries, feeds, hosts
+from aggregator.store.engine import in_chunks, upsert
+from aggregator.store.rows import Values, dump, feed_state, load, maybe_micros, maybe_moment, micros, source_ref
+from aggregator.types import FeedState, Health, SourceRef
+
+
+class ConfiguredSource(Protocol):
+    """What the store needs of a source in the configuration (`config.Source`)."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def title(self) -> str | None: ...
+    @property
+    def section(self) -> str | None: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def enabled(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a configuration changed: numbers of feeds."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+
+_NOT_STATE = ("weight", "section", "title_override", "section_is_final")
+_STATE = [column for column in feeds.c if column.name not in _NOT_STATE]
+_SETTINGS = ("is_active", "is_enabled", "title_override", "section", "section_is_final", "weight")
+_NEW: Values = {"health": Health.NEW.value, "failures": 0, "next_poll_at": 0, "lease_until": 0}
+
+
+def _settings(source: ConfiguredSource) -> Values:
+    return {
+        "is_active": True,
+        "is_enabled": source.enabled,
+        "title_override": source.title,
+        "section": source.section,
+        "section_is_final": str(getattr(source, "section_is", "")) == "final",
+        "weight": float(source.weight),
+    }
+
+
+def sync(connection: sa.Connection, sources: Sequence[ConfiguredSource]) -> Synced:
+    """Make the active feeds those of the configuration, by URL. State and entries of all feeds stay."""
+    wanted = {source.url: _settings(source) for source in sources}
+    rows = connection.execute(sa.select(feeds.c.feed_id, feeds.c.url, *(feeds.c[name] for name in _SETTINGS)))
+    added = dict(wanted)
+    changed: list[Values] = []
+    removed: list[int] = []
+    for row in rows:
+        settings = added.pop(row.url, None)
+        if settings is None:
+            if row.is_active:
+                removed.append(row.feed_id)
+        elif any(getattr(row, name) != settings[name] for name in _SETTINGS):
+            changed.append({"at_feed": row.feed_id, **settings})
+    if added:
+        connection.execute(
+            sa.insert(feeds),
+            [{**_NEW, **settings, "url": url, "current_url": url} for url, settings in added.items()],
+        )
+    if changed:
+        connection.execute(
+            sa.update(feeds)
+            .where(feeds.c.feed_id == sa.bindparam("at_feed"))
+            .values({name: sa.bindparam(name) for name in _SETTINGS}),
+            changed,
+        )
+    for some in in_chunks(removed):
+        connection.execute(sa.update(feeds).where(feeds.c.feed_id.in_(some)).values(is_active=False))
+    return Synced(len(added), len(changed), len(removed))
+
+
+def states(connection: sa.Connection, active_only: bool) -> list[FeedState]:
+    query = sa.select(*_STATE).order_by(feeds.c.feed_id)
+    if active_only:
+        query = query.where(feeds.c.is_active)
+    return [feed_state(row) for row in connection.execute(query)]
+
+
+def _due(now: datetime, limit: int) -> sa.Select[Any]:
+    moment = micros(now)
+    return (
+        sa.select(*_STATE)
+        .where(
+            feeds.c.next_poll_at <= moment,
+            feeds.c.is_active,
+            feeds.c.is_enabled,
+            feeds.c.lease_until <= moment,
+        )
+        .order_by(feeds.c.next_poll_at, feeds.c.feed_id)
+        .limit(limit)
+    )
+
+
+def due(connection: sa.Connection, now: datetime, limit: int) -> list[FeedState]:
+    return [feed_state(row) for row in connection.execute(_due(now, limit))]
+
+
+def claim_due(connection: sa.Connection, now: datetime, limit: int, lease: timedelta, worker: str) -> list[FeedState]:
+    """The most overdue feeds that nobody else has, now ours until `now` + `lease`."""
+    # SKIP LOCKED where there is such a thing; on SQLite the transaction has the database to itself.
+    claimed = connection.execute(_due(now, limit).with_for_update(skip_locked=True)).all()
+    if claimed:
+        connection.execute(
+            sa.update(feeds).where(feeds.c.feed_id == sa.bindparam("at_feed")),
+            [{"at_feed": row.feed_id, "lease_until": micros(now + lease), "lease_owner": worker} for row in claimed],
+        )
+    return [feed_state(row) for row in claimed]
+
+
+def release(connection: sa.Connection, worker: str | None, feed_ids: Iterable[int] | None = None) -> int:
+    """Give back the leases of `worker` (None: everybody's), all or those of `feed_ids`; how many."""
+    condition = [feeds.c.lease_until > 0]
+    if worker is not None:
+        condition.append(feeds.c.lease_owner == worker)
+    freed = sa.update(feeds).where(*condition).values(lease_until=0, lease_owner=None)
+    if feed_ids is None:
+        return connection.execute(freed).rowcount
+    chunks = in_chunks(list(feed_ids))
+    return sum(connection.execute(freed.where(feeds.c.feed_id.in_(some))).rowcount for some in chunks)
+
+
+def still_ours(connection: sa.Connection, feed_ids: Iterable[int], worker: str | None) -> dict[int, datetime | None]:
+    """`last_success_at` by id of the feeds still configured and, given a worker, still leased to it; locked."""
+    found: dict[int, datetime | None] = {}
+    for some in in_chunks(sorted(feed_ids)):
+        query = (
+            sa.select(feeds.c.feed_id, feeds.c.last_success_at)
+            .where(feeds.c.feed_id.in_(some), feeds.c.is_active)
+            .order_by(feeds.c.feed_id)
+            .with_for_update()
+        )
+        if worker is not None:
+            query = query.where(feeds.c.lease_owner == worker)
+        found.update({feed_id: maybe_moment(at) for feed_id, at in connection.execute(query)})
+    return found
+
+
+_SAVED = [
+    "current_url",
+    "title",
+    "site_url",
+    "language",
+    "etag",
+    "last_modified",
+    "body_hash",
+    "hints",
+    "health",
+    "failures",
+    "failure_reason",
+    "failure_detail",
+    "next_poll_at",
+    "next_poll_why",
+    "last_poll_at",
+    "last_success_at",
+    "last_change_at",
+    "memory",
+]
+_SAVE = (
+    sa.update(feeds)
+    .where(feeds.c.feed_id == sa.bindparam("at_feed"))
+    .values(
+        **{name: sa.bindparam(name) for name in _SAVED},
+        first_success_at=sa.func.coalesce(feeds.c.first_success_at, sa.bindparam("last_success_at")),
+        lease_until=0,
+        lease_owner=None,
+    )
+)
+
+
+def save_states(connection: sa.Connection, values: list[Values]) -> None:
+    if values:
+        connection.execute(_SAVE, values)
+
+
+def poll_at(connection: sa.Connection, feed_ids: Sequence[int] | None, at: datetime | None, why: str | None) -> int:
+    """Make feeds (None: all active ones) due at `at` (None: at once); how many."""
+    update = sa.update(feeds).values(next_poll_at=maybe_micros(at) or 0, next_poll_why=why)
+    if feed_ids is None:
+        return connection.execute(update.where(feeds.c.is_active)).rowcount
+    return sum(connection.execute(update.where(feeds.c.feed_id.in_(s))).rowcount for s in in_chunks(list(feed_ids)))
+
+
+def source_refs(connection: sa.Connection, feed_ids: Iterable[int] | None = None) -> dict[int, SourceRef]:
+    """The feeds by id, those taken out of the configuration too: their entries are still told of."""
+    query = sa.select(
+        feeds.c.feed_id,
+        feeds.c.url,
+        feeds.c.title,
+        feeds.c.title_override,
+        feeds.c.site_url,
+        feeds.c.section,
+        feeds.c.section_is_final,
+        feeds.c.weight,
+        feeds.c.language,
+    )
+    if feed_ids is None:
+        return {row.feed_id: source_ref(row) for row in connection.execute(query)}
+    found: dict[int, SourceRef] = {}
+    for some in in_chunks(sorted(set(feed_ids))):
+        found.update({r.feed_id: source_ref(r) for r in connection.execute(query.where(feeds.c.feed_id.in_(some)))})
+    return found
+
+
+def by_url(connection: sa.Connection, url: str) -> FeedState | None:
+    """The feed configured at `url`, or answering there now."""
+    for column in (feeds.c.url, feeds.c.current_url):
+        row = connection.execute(sa.select(*_STATE).where(column == url).order_by(feeds.c.is_active.desc())).first()
+        if row is not None:
+            return feed_state(row)
+    return None
+
+
+def entry_counts(connection: sa.Connection) -> dict[int, int]:
+    query = sa.select(entries.c.feed_id, sa.func.count()).group_by(entries.c.feed_id)
+    return dict(connection.execute(query).tuples())
+
+
+# ---------------------------------------------------------------- hosts
+
+
+def host_memory(connection: sa.Connection) -> dict[str, dict[str, object]]:
+    return {row.host: load(row.memory) or {} for row in connection.execute(sa.select(hosts))}
+
+
+def save_host_memory(connection: sa.Connection, memory: Mapping[str, Mapping[str, object]]) -> None:
+    """Replace what is remembered of these hosts; an empty memory forgets the host."""
+    if not memory:
+        return
+    names = sorted(memory)  # in one order, so that two pollers cannot wait for each other
+    forgotten = [host for host in names if not memory[host]]
+    for some in in_chunks(forgotten):
+        connection.execute(sa.delete(hosts).where(hosts.c.host.in_(some)))
+    rows = [{"host": host, "memory": dump(dict(memory[host]))} for host in names if memory[host]]
+    if rows:
+        connection.execute(upsert(connection, hosts, "host"), rows)

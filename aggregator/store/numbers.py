@@ -1,0 +1,127 @@
+"""What status and metrics ask: how much there is, how much waits, how fresh what we publish is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from aggregator.schema import entries, feeds, stories
+from aggregator.store.feeds import entry_counts
+from aggregator.store.rows import maybe_moment, micros
+
+_ROWS = 50_000  # entries looked at for freshness: more tell nothing new
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is. `by_feed` are entries by feed id; `oldest_ungrouped` is when the first of those was seen."""
+
+    feeds: int = 0
+    entries: int = 0
+    stories: int = 0
+    ungrouped: int = 0
+    stale: int = 0
+    due: int = 0
+    oldest_ungrouped: datetime | None = None
+    by_feed: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Seconds at the median and the 90th percentile of `count` entries."""
+
+    count: int
+    median: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How long from the publisher's date to our first sight (`seen`), and from there into a merged feed (`shown`)."""
+
+    seen_by_feed: dict[int, Delay]
+    seen_by_section: dict[str, Delay]
+    shown_by_section: dict[str, Delay]
+
+
+def counts(connection: sa.Connection, now: datetime) -> Counts:
+    by_feed = entry_counts(connection)
+    waiting = sa.select(sa.func.count(), sa.func.min(entries.c.first_seen)).where(entries.c.story_id.is_(None))
+    ungrouped, oldest = connection.execute(waiting).one()
+    return Counts(
+        feeds=_count(connection, feeds, feeds.c.is_active),
+        entries=sum(by_feed.values()),
+        stories=_count(connection, stories, stories.c.redirect_to.is_(None)),
+        ungrouped=ungrouped,
+        stale=_count(connection, entries, entries.c.is_stale),
+        due=_count(connection, feeds, feeds.c.is_active, feeds.c.is_enabled, feeds.c.next_poll_at <= micros(now)),
+        oldest_ungrouped=maybe_moment(oldest),
+        by_feed=by_feed,
+    )
+
+
+def _count(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+    return connection.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
+
+
+def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
+    """Newest change and number of stories, and a sum over what is shown of their sources."""
+    newest, told = connection.execute(
+        sa.select(sa.func.max(stories.c.updated_at), sa.func.count()).where(stories.c.redirect_to.is_(None))
+    ).one()
+    shown = sa.select(feeds.c.feed_id, feeds.c.title, feeds.c.title_override, feeds.c.site_url).order_by(
+        feeds.c.feed_id
+    )
+    names = hash(tuple(tuple(row) for row in connection.execute(shown)))
+    return (newest or 0, told, names)
+
+
+def freshness(connection: sa.Connection, since: datetime) -> Freshness:
+    """The delays of entries dated since then. The backlog that a feed's first poll brings is left out."""
+    query = (
+        sa.select(
+            entries.c.feed_id,
+            entries.c.published,
+            entries.c.first_seen,
+            entries.c.entry_id,
+            stories.c.section,
+            stories.c.shown_at,
+            stories.c.lead_entry_id,
+        )
+        .select_from(entries.join(feeds).outerjoin(stories))
+        .where(
+            entries.c.dated >= micros(since),
+            entries.c.published.is_not(None),
+            entries.c.published <= entries.c.first_seen,
+            entries.c.first_seen > feeds.c.first_success_at,
+        )
+        .order_by(entries.c.dated.desc())
+        .limit(_ROWS)
+    )
+    by_feed: dict[Any, list[float]] = defaultdict(list)
+    seen: dict[Any, list[float]] = defaultdict(list)
+    shown: dict[Any, list[float]] = defaultdict(list)
+    for row in connection.execute(query):
+        delay = (row.first_seen - row.published) / 1e6
+        by_feed[row.feed_id].append(delay)
+        if row.section is not None:
+            seen[row.section].append(delay)
+            if row.shown_at is not None and row.entry_id == row.lead_entry_id:
+                shown[row.section].append(max(0.0, (row.shown_at - row.first_seen) / 1e6))
+    return Freshness(_delays(by_feed), _delays(seen), _delays(shown))
+
+
+def _delays(seconds: dict[Any, list[float]]) -> dict[Any, Delay]:
+    return {
+        key: Delay(len(ones), _quantile(sorted(ones), 0.5), _quantile(sorted(ones), 0.9))
+        for key, ones in seconds.items()
+    }
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
