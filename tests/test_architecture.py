@@ -23,7 +23,21 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("", "types", "errors"),
     ("text", "urls", "html"),
     ("config*", "opml"),
-    ("ingest*", "schema", "store*", "migrations*", "stories*", "publish*", "newsroom*"),
+    (
+        "ingest",
+        "ingest.*",
+        "schema",
+        "store",
+        "store.*",
+        "migrations",
+        "migrations.*",
+        "stories",
+        "stories.*",
+        "publish",
+        "publish.*",
+        "newsroom",
+        "newsroom.*",
+    ),
     ("workers", "metrics", "daemon"),
     ("poller", "editor", "publisher", "pipeline", "status", "explain", "demo*", "outputs"),
     ("scheduler",),
@@ -77,6 +91,8 @@ EFFECTS: dict[str, tuple[str, ...]] = {
         "ingest.addresses",  # reads addresses, opens nothing
         "publish.serve",
         "daemon",  # sd_notify: a datagram to systemd
+        "workers",  # a pair of sockets between parent and child
+        "ingest.child",
         "store.engine",  # the host's name, for the lock file
     ),
     "ssl": ("ingest.fetch", "publish.serve"),
@@ -88,7 +104,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
     "socketserver": (),
     "subprocess": ("workers",),
     "multiprocessing": ("workers",),
-    "resource": ("workers",),
+    "resource": ("workers", "ingest.child"),  # the child limits itself before it touches a document
 }
 
 # Reading a clock is an effect. These are edges; to everyone else the time is an argument.
@@ -141,7 +157,10 @@ def name_of(path: Path) -> str:
 
 def imported(text: str) -> Iterator[str]:
     """Dotted names that `text` imports, inside functions too: `a.b` for `import a.b` and for `from a import b`."""
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    # A module run as a program may call on what is above it: `python scheduler.py` is `bmn run`.
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "__name__" in ast.unparse(node.test))]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -265,6 +284,7 @@ def test_only_edges_read_a_clock() -> None:
 
 def test_reading_finds_imports_wherever_they_hide() -> None:
     text = "import aiohttp.web\ndef f():\n    from aggregator.types import Story\n    from aggregator import urls\n"
+    text += "if __name__ == '__main__':\n    import aggregator.cli\n"
     assert set(imported(text)) == {"aiohttp.web", "aggregator.types.Story", "aggregator.urls"}
     assert own_imports(text, {"", "types", "urls"}) == {"types", "urls"}
 
