@@ -52,7 +52,7 @@ demo: install ## run it against an invented newsroom, without a network
 	@exec $(BIN)/bmn demo
 
 test: dev tools ## run every test but the soak (ARGS="-k fetch" for some)
-	@$(PYTEST) -n $(JOBS) --dist loadfile $(ARGS)
+	@$(PYTEST) -m "not soak" -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: dev ## ruff
 	@$(BIN)/ruff check .
@@ -67,12 +67,14 @@ soak: dev tools ## the longer proofs
 
 bench: dev ## every benchmark in bench/, one after the other
 	@for file in bench/*.py; do
-		echo "== $$file" >&2
-		$(BIN)/python "$$file"
+		name=$$(basename "$$file" .py)
+		[ "$$name" = __init__ ] && continue
+		echo "== $$name" >&2
+		$(BIN)/python -m "bench.$$name"
 	done
 
 bench-schedule: dev ## how punctual and how patient the schedule is, simulated
-	@$(BIN)/python bench/schedule.py
+	@$(BIN)/python -m bench.schedule
 
 score: install ## how good sections, pairs and stories are, on labelled data (SHARED=DIR)
 	@[ -d "$(SHARED)/data" ] || { echo "no labelled data in $(SHARED)/data: give SHARED=DIR" >&2; exit 1; }
