@@ -51,10 +51,10 @@ def test_inside_is_refused_with_its_kind(kind, address):
 
 @pytest.mark.parametrize(
     "address",
-    (
+    [
         *("1.1.1.1", "8.8.8.8", "93.184.216.34", "100.63.255.255", "100.128.0.1", "172.15.255.255", "172.32.0.1"),
         *("2606:4700::1111", "2a00:1450::1", "2001:4860:4860::8888", "2001:200::1"),
-    ),
+    ],
 )
 def test_the_public_internet_is_open(address):
     assert refusal(ip_address(address)) is None
