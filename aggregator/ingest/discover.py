@@ -106,7 +106,7 @@ class _Page(HTMLParser):
         self._keep(self.declared, href, values.get("title"), media_type or None, is_declared=True)
 
     def _suspect(self, values: dict[str, str]) -> None:
-        href = values.get("href", "")
+        href = values.get("href", "").strip()
         media_type = values.get("type", "").partition(";")[0].strip().lower()
         if media_type not in _SURE_TYPES and (not _LOOKS_LIKE.search(href) or _OTHER.search(href)):
             return

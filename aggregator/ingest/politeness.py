@@ -15,9 +15,10 @@ from aggregator.types import FeedHints
 
 _ZERO = timedelta(0)
 _HOUR = timedelta(hours=1)
-_SECONDS = re.compile(r"\d{1,12}(?:\.\d+)?")
+_SECONDS = re.compile(r"\d{1,15}(?:\.\d+)?")
 _DIRECTIVE = re.compile(r'([a-z-]+)(?:\s*=\s*(?:"([^"]*)"|([^\s,;"]+)))?')
-_EPOCH = 1_000_000_000  # a reset above this is a moment since 1970, below it a number of seconds: both are in use
+_LONG = 1e9  # seconds; what is longer would not fit a date
+_EPOCH = 1e9  # a reset above this is a moment since 1970, below it a number of seconds: both are in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _directives(value: str) -> dict[str, str]:
 
 def _seconds(value: str | None) -> timedelta | None:
     number = _number(value)
-    return None if number is None else timedelta(seconds=min(number, 1e9))
+    return None if number is None else timedelta(seconds=min(number, _LONG))
 
 
 def _number(value: str | None) -> float | None:
@@ -128,7 +129,7 @@ def _until(value: str | None, now: datetime) -> timedelta | None:
         return None if date is None else date - now
     if number > _EPOCH * 1000:  # milliseconds
         number /= 1000
-    return timedelta(seconds=number - now.timestamp() if number > _EPOCH else number)
+    return timedelta(seconds=min(number - now.timestamp() if number > _EPOCH else number, _LONG))
 
 
 def _date(value: str | None) -> datetime | None:
