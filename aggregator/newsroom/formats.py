@@ -86,7 +86,8 @@ def _rss20(outlet: Outlet, home: str, items: Sequence[Item]) -> str:
 
 def _rss20_item(outlet: Outlet, item: Item) -> list[str]:
     if outlet.flaw == "unescaped":
-        lines = [f"<title>{item.title.replace(' and ', ' & ')}</title>", f"<description><p>{item.summary}<br>Read on.</description>"]
+        title = item.title.replace(" and ", " & ")
+        lines = [f"<title>{title}</title>", f"<description><p>{item.summary}<br>Read on.</description>"]
     else:
         lines = [_tag("title", item.title), _tag("description", f"<p>{escape(item.summary)}</p>")]
     lines += [_tag("link", item.url), f'<guid isPermaLink="false">{escape(item.guid)}</guid>']
