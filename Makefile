@@ -58,7 +58,7 @@ lint: dev ## ruff
 	@$(BIN)/ruff check .
 
 types: dev ## mypy, strict
-	@$(BIN)/mypy
+	@$(BIN)/mypy -p aggregator -m scheduler
 
 check: lint types test ## lint, types and tests: what CI runs
 
