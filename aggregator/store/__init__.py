@@ -167,6 +167,11 @@ class Store:
         with self._database.write() as connection:
             return feeds.poll_at(connection, feed_ids, at, why)
 
+    def defer(self, states: Sequence[FeedState]) -> None:
+        """Put feeds off to the `next_poll_at` that these states name, with its reason; nothing else of them changes."""
+        with self._database.write() as connection:
+            feeds.defer(connection, states)
+
     def sources(self) -> dict[int, SourceRef]:
         """All feeds by id as later stages see them, those taken out of the configuration too."""
         with self._database.read() as connection:

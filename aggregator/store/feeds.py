@@ -198,6 +198,15 @@ def poll_at(connection: sa.Connection, feed_ids: Sequence[int] | None, at: datet
     return sum(connection.execute(update.where(feeds.c.feed_id.in_(s))).rowcount for s in in_chunks(list(feed_ids)))
 
 
+def defer(connection: sa.Connection, states: Sequence[FeedState]) -> None:
+    """Only when the feeds are asked next."""
+    if states:
+        at = {"next_poll_at": sa.bindparam("at"), "next_poll_why": sa.bindparam("why")}
+        update = sa.update(feeds).where(feeds.c.feed_id == sa.bindparam("at_feed")).values(**at)
+        rows = [{"at_feed": s.feed_id, "at": maybe_micros(s.next_poll_at) or 0, "why": s.next_poll_why} for s in states]
+        connection.execute(update, rows)
+
+
 def source_refs(connection: sa.Connection, feed_ids: Iterable[int] | None = None) -> dict[int, SourceRef]:
     """The feeds by id, those taken out of the configuration too: their entries are still told of."""
     query = sa.select(

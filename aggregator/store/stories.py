@@ -34,6 +34,7 @@ from aggregator.store.rows import (
 from aggregator.types import Placement, StoredEntry, Story
 from aggregator.urls import story_ref
 
+UNSURE = "unsure"  # where a section is asked for: the stories that have none yet
 _ORDER = (stories.c.published.desc(), stories.c.ref)
 
 
@@ -225,12 +226,16 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None) ->
     """The newest `limit` stories of that kind, by `published`, then ref."""
     query = sa.select(stories.c.story_id, stories.c.published, stories.c.ref).where(*wanted.conditions())
     # Section by section: each walks its index from the newest on and stops, where one IN would sort them all.
-    kinds = [query] if wanted.sections is None else [query.where(stories.c.section == s) for s in set(wanted.sections)]
+    kinds = [query] if wanted.sections is None else [query.where(_filed_under(s)) for s in set(wanted.sections)]
     found: list[Any] = []
     for kind in kinds:
         found += connection.execute(kind.order_by(*_ORDER).limit(limit)).all()
     found.sort(key=lambda row: (-row.published, row.ref))
     return by_ids(connection, [row.story_id for row in found[:limit]])
+
+
+def _filed_under(section: str) -> sa.ColumnElement[bool]:
+    return stories.c.section.is_(None) if section == UNSURE else stories.c.section == section
 
 
 def changed_since(connection: sa.Connection, since: datetime) -> list[Story]:

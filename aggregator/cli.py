@@ -1,0 +1,210 @@
+"""`bmn`: the operator's commands. Results on stdout, talk on stderr.
+
+Exit codes: 0 done, 1 failed, 2 misuse, 78 bad configuration.
+
+Each command is a function `(arguments, console) -> exit code` in a `cli_*` module; this one parses and dispatches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from aggregator import __version__, cli_run, cli_sources, cli_status, cli_stories
+from aggregator.cli_common import BAD_CONFIGURATION, FAILED, Console
+from aggregator.errors import AggregatorError, ConfigError
+
+Command = Callable[[argparse.Namespace, Console], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Misuse ends in argparse's own SystemExit(2)."""
+    options = parser().parse_args(arguments)
+    console = Console(sys.stdout, sys.stderr)
+    try:
+        code: int = options.command(options, console)
+        sys.stdout.flush()
+    except ConfigError as error:
+        for problem in error.problems:
+            console.say(str(problem))
+        return BAD_CONFIGURATION
+    except AggregatorError as error:
+        console.say(f"bmn: {error}")
+        return FAILED
+    except BrokenPipeError:
+        # `bmn stories | head`: the reader has what it wanted. Keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option; docs/commands.md is checked against it."""
+    top = argparse.ArgumentParser(
+        prog="bmn",
+        description="Polls news feeds, keeps each story once, files it and republishes merged feeds.",
+        epilog="example: bmn run --config config/aggregator.yaml",
+    )
+    top.add_argument("--version", action="version", version=f"bmn {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", cli_run.run, "run the daemon", "bmn run --config /etc/bmn/aggregator.yaml")
+    run.add_argument(
+        "--role",
+        choices=["all", "poll", "edit", "web"],
+        default="all",
+        help="all (default); poll, edit and web share the work of several processes on PostgreSQL",
+    )
+
+    poll = _command(commands, "poll", cli_run.poll, "poll once, group, publish, exit", "bmn poll --all --json")
+    poll.add_argument("urls", nargs="*", metavar="URL", help="only these sources, due or not")
+    poll.add_argument("--all", action="store_true", help="every enabled source, due or not")
+    _json(poll)
+
+    _command(commands, "check", cli_run.check, "validate the configuration", "bmn check --config new.yaml")
+
+    init = _command(commands, "init", cli_run.init, "write a commented starter configuration", "bmn init /etc/bmn")
+    init.add_argument("directory", metavar="DIR")
+
+    export = _command(commands, "export", cli_run.export, "write feeds and pages as static files", "bmn export site/")
+    export.add_argument("directory", metavar="DIR")
+
+    demo = _command(commands, "demo", cli_run.demo, "the whole product with invented news, no network", "bmn demo")
+    demo.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default 127.0.0.1:8080")
+    demo.add_argument("--speed", type=float, default=1.0, metavar="X", help="how fast the news comes (default 1)")
+
+    prune = _command(commands, "prune", cli_run.prune, "take out what retention has ended", "bmn prune --dry-run")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would go")
+    _json(prune)
+
+    _sources(commands)
+    _stories(commands)
+
+    explain = _command(
+        commands,
+        "explain",
+        cli_stories.explain,
+        "why a story is as it is, or when a feed is polled next",
+        "bmn explain https://example.org/news/1",
+    )
+    explain.add_argument("what", metavar="STORY_ID|URL")
+    _json(explain)
+
+    evaluate = _command(
+        commands,
+        "evaluate",
+        cli_stories.evaluate,
+        "score our models on labelled JSONL",
+        "bmn evaluate sections dev.jsonl.gz",
+    )
+    evaluate.add_argument("kind", choices=["sections", "pairs", "stories"])
+    evaluate.add_argument("file", metavar="FILE")
+    _json(evaluate)
+
+    status = _command(
+        commands, "status", cli_status.status, "how sources, queues and freshness are", "bmn status --json"
+    )
+    _json(status)
+    return top
+
+
+def _sources(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("sources", help="list and edit the sources", description="List and edit the sources.")
+    verbs = group.add_subparsers(required=True, metavar="VERB")
+    listing = _command(verbs, "list", cli_sources.list_, "every source with its health", "bmn sources list --json")
+    _json(listing)
+    add = _command(
+        verbs, "add", cli_sources.add, "add a source to the YAML", "bmn sources add https://example.org/feed"
+    )
+    add.add_argument("url", metavar="URL")
+    add.add_argument("--title")
+    add.add_argument("--section", choices=["tech", "companies", "economics", "marketing"])
+    add.add_argument("--weight", type=float)
+    add.add_argument("--every", metavar="DURATION")
+    remove = _command(verbs, "remove", cli_sources.remove, "take a source out of the YAML", "bmn sources remove URL")
+    remove.add_argument("url", metavar="URL")
+    import_ = _command(
+        verbs, "import", cli_sources.import_, "add every feed of an OPML list", "bmn sources import my.opml"
+    )
+    import_.add_argument("file", metavar="FILE")
+    import_.add_argument(
+        "--section", choices=["tech", "companies", "economics", "marketing"], help="for those without one"
+    )
+    export = _command(verbs, "export", cli_sources.export, "the sources as OPML", "bmn sources export > my.opml")
+    export.add_argument("file", nargs="?", metavar="FILE", help="default: stdout")
+    discover = _command(
+        verbs, "discover", cli_sources.discover, "find the feeds of a site", "bmn sources discover example.org"
+    )
+    discover.add_argument("url", metavar="URL")
+    discover.add_argument("--add", action="store_true", help="add the first one found")
+    _json(discover)
+
+
+def _stories(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "list and correct the stories"
+    group = commands.add_parser("stories", help=about, description="List and correct the stories.")
+    group.set_defaults(command=cli_stories.list_)
+    _listing(group)
+    verbs = group.add_subparsers(metavar="VERB")
+    # What is said before the verb holds as well: the verb's own options have no defaults.
+    example = "bmn stories list --section tech --since 24h"
+    listing = verbs.add_parser(
+        "list",
+        help="the newest stories",
+        description="The newest stories.",
+        epilog=f"example: {example}",
+        argument_default=argparse.SUPPRESS,
+    )
+    _listing(listing, is_nested=True)
+
+
+def _listing(command: argparse.ArgumentParser, *, is_nested: bool = False) -> None:
+    command.add_argument("--section", choices=["tech", "companies", "economics", "marketing", "none", "unsure"])
+    command.add_argument("--since", metavar="D", help="a duration (24h) or a date (2026-11-24)")
+    limit = argparse.SUPPRESS if is_nested else 50
+    command.add_argument("--limit", type=_positive, default=limit, metavar="N", help="default 50")
+    _config(command)
+    command.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS if is_nested else False,
+        help="one JSON document on stdout",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, about: str, example: str
+) -> argparse.ArgumentParser:
+    made = commands.add_parser(
+        name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=f"example: {example}"
+    )
+    made.set_defaults(command=command)
+    _config(made)
+    return made
+
+
+def _config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config",
+        metavar="PATH",
+        help="default: $BMN_CONFIG, else config/aggregator.yaml, else the packaged defaults",
+    )
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,166 @@
+"""Grouping and filing: ungrouped entries in, stories out. The effects around the pure stages of `stories/`.
+
+Everything here runs on the thread that owns the store. What is to do is a query (`story_id IS NULL`), so a pass that
+dies half-way is simply done again: story ids hang on the entries, not on the pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from aggregator.config import Config
+from aggregator.daemon import Log
+from aggregator.metrics import Metrics
+from aggregator.store import Store, StoryRecord
+from aggregator.stories.classify import Sectioner, StoryText
+from aggregator.stories.cluster import StoryIndex, StoryPolicy
+from aggregator.stories.rank import lead_entry
+from aggregator.types import Placement, Sectioning, StoredEntry, Story
+
+_BATCH = 200  # entries a transaction: a fraction of a second's work, so that polls are not kept from committing
+
+
+@dataclass(slots=True)
+class GroupTotals:
+    """What a pass did."""
+
+    entries: int = 0
+    new_stories: int = 0
+    duplicates: int = 0
+    changed_stories: int = 0
+    sections: Counter[str] = field(default_factory=Counter)
+
+
+def story_id_for(installation: UUID, entry: StoredEntry) -> UUID:
+    """The id of the story that begins with this entry (version 5, RFC 9562 §5.5).
+
+    Of the installation's own UUID and the entry's identity: neither a new host name nor a second installation, nor a
+    pass done twice, can give it another id or somebody else's.
+    """
+    identity = entry.guid or entry.canonical_url or entry.link or f"{entry.title_key}\n{entry.dated.isoformat()}"
+    return uuid5(installation, f"{entry.source.url}\n{identity}")
+
+
+class Editor:
+    """Owns the index of the stories that can still grow, and the model that files them."""
+
+    def __init__(self, store: Store, metrics: Metrics, log: Log, now: Callable[[], datetime]) -> None:
+        self._store, self._metrics, self._log, self._now = store, metrics, log, now
+        self._sectioner = Sectioner.load()
+        self._policy = StoryPolicy()
+        self._index = StoryIndex(self._policy, self._new_id)
+
+    def configure(self, config: Config) -> None:
+        """Group by this configuration; a new window takes effect with the next `rebuild`."""
+        self._policy = StoryPolicy(window=config.stories.window)
+
+    def rebuild(self) -> None:
+        """Build the index from what the store has grouped within the window."""
+        began = time.perf_counter()
+        index = StoryIndex(self._policy, self._new_id)
+        index.load(self._store.window(self._now() - self._policy.window))
+        self._index = index
+        if len(index):
+            took = round((time.perf_counter() - began) * 1000)
+            self._log.info("index_rebuilt", entries=len(index), took_ms=took)
+
+    def group_batch(self, totals: GroupTotals) -> bool:
+        """Place one batch of ungrouped or changed entries; whether there was one. One transaction."""
+        fresh = self._store.ungrouped(_BATCH)
+        stale = self._store.stale(_BATCH)
+        if not fresh and not stale:
+            return False
+        began = time.perf_counter()
+        now = self._now()
+        self._index.expire(now)
+        twins = self._store.twins(fresh)
+        placements = [self._index.place(entry, twins.get(entry.entry_id, ())) for entry in fresh]
+        touched = dict.fromkeys(placement.story_id for placement in placements)
+        touched |= dict.fromkeys(entry.story_id for entry in stale if entry.story_id is not None)
+        known = {story.story_id: story for story in self._store.stories_by_id(touched)}
+        joining: dict[UUID, list[StoredEntry]] = {}
+        related: dict[UUID, tuple[UUID, ...]] = {}
+        for entry, placement in zip(fresh, placements, strict=True):
+            placed = replace(entry, story_id=placement.story_id, duplicate_of=placement.duplicate_of)
+            joining.setdefault(placement.story_id, []).append(placed)
+            related[placement.story_id] = (*related.get(placement.story_id, ()), *placement.related)
+        changed = {entry.story_id for entry in stale}
+        records = [
+            self._record(story_id, known.get(story_id), joining.get(story_id, []), related.get(story_id, ()), now)
+            for story_id in touched
+            if story_id in joining or story_id in changed
+        ]
+        saved = self._store.save_grouping(placements, records, now, settled=[entry.entry_id for entry in stale])
+        self._account(totals, placements, records, known, saved.changed_stories)
+        self._metrics.group_seconds.observe(time.perf_counter() - began)
+        return True
+
+    def _new_id(self, entry: StoredEntry) -> UUID:
+        return story_id_for(self._store.installation_id(), entry)
+
+    def _record(
+        self,
+        story_id: UUID,
+        story: Story | None,
+        joining: Sequence[StoredEntry],
+        near: Iterable[UUID],
+        now: datetime,
+    ) -> StoryRecord:
+        """The story with the entries that join it: who leads, where it is filed, when readers see a change."""
+        told = [*(story.entries if story else ()), *(story.duplicates if story else ()), *joining]
+        lead = lead_entry(told, story.lead if story else None)
+        sectioning = self._filed(told, story)
+        related = tuple(dict.fromkeys((*(story.related if story else ()), *near)))[-_RELATED:]
+        if story is None:
+            # A story's place in the feeds hangs on the entry that began it, never on when we grouped it.
+            began = min(told, key=lambda entry: (entry.first_seen, entry.entry_id))
+            return StoryRecord(
+                story_id, lead.entry_id, min(began.dated, now), max(e.first_seen for e in told), sectioning, (), related
+            )
+        return StoryRecord(story_id, lead.entry_id, story.published, now, sectioning, story.labels, related)
+
+    def _filed(self, told: Sequence[StoredEntry], story: Story | None) -> Sectioning:
+        verdict = self._sectioner.section_of(StoryText.of(told))
+        return settled(verdict, story.sectioning if story else None)
+
+    def _account(
+        self,
+        totals: GroupTotals,
+        placements: Sequence[Placement],
+        records: Sequence[StoryRecord],
+        known: Iterable[UUID],
+        changed: int,
+    ) -> None:
+        before = set(known)
+        new = [record for record in records if record.story_id not in before]
+        duplicates = sum(1 for placement in placements if placement.duplicate_of is not None)
+        totals.entries += len(placements)
+        totals.new_stories += len(new)
+        totals.duplicates += duplicates
+        totals.changed_stories += changed
+        for record in new:
+            section = record.sectioning.section or "unsure"
+            totals.sections[section] += 1
+            self._metrics.stories.labels(section).inc()
+        self._metrics.last_progress.labels("group").set_to_current_time()
+        self._log.info("group", entries=len(placements), stories=len(new), grown=changed, duplicates=duplicates)
+
+
+_RELATED = 12  # near stories remembered per story: twice what a page shows, as some will be pruned
+
+
+def settled(verdict: Sectioning, before: Sectioning | None) -> Sectioning:
+    """The verdict to publish: a story once filed stays where readers found it unless clearly bettered."""
+    if before is None or before.section is None or verdict.section == before.section:
+        return verdict
+    if verdict.section is not None and verdict.confidence >= before.confidence + _CLEARLY:
+        return verdict
+    return before
+
+
+_CLEARLY = 0.15  # of probability

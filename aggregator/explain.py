@@ -1,0 +1,156 @@
+"""`bmn explain`: what the store remembers of a decision, as one JSON-ready value and as lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from aggregator.config import Config
+from aggregator.status import source_report
+from aggregator.store import Store
+from aggregator.types import FeedState, StoredEntry, Story
+
+
+def explain(store: Store, config: Config, what: str, now: datetime) -> dict[str, Any] | None:
+    """A story (by id or address), an entry (by its page's address) or a feed explained; None if it is none of them.
+
+    `kind` says which: story, entry (one that no story tells yet) or feed.
+    """
+    name = what.strip()
+    public = f"{config.site.public_url.rstrip('/')}/story/"
+    if name.startswith(public):
+        name = name[len(public) :].strip("/")
+    if "://" in name:
+        return _of_address(store, config, name, now)
+    story = store.story(name.removeprefix("urn:uuid:"))
+    if story is not None:
+        return _of_story(store, story, name)
+    grave = store.buried_story(name)
+    return _buried(grave.ref, grave.title, grave.link) if grave else None
+
+
+def _of_address(store: Store, config: Config, url: str, now: datetime) -> dict[str, Any] | None:
+    source = config.source(url)
+    state = store.feed(source.url if source else url)
+    if state is not None:
+        return _of_feed(store, state, source is not None and source.enabled, now)
+    story = store.story_of_url(url)
+    if story is not None:
+        return _of_story(store, story, story.ref)
+    entries = store.entries_of_url(url)
+    return {"kind": "entry", "entries": [_entry(entry) for entry in entries]} if entries else None
+
+
+def _of_feed(store: Store, state: FeedState, is_enabled: bool, now: datetime) -> dict[str, Any]:
+    entries = store.counts(now).by_feed.get(state.feed_id, 0)
+    report = source_report(state.url, state.title or state.url, state, entries, is_enabled=is_enabled)
+    return {
+        "kind": "feed",
+        **report,
+        "last_poll": _time(state.last_poll_at),
+        "last_change": _time(state.last_change_at),
+        "validators": {"etag": state.validators.etag, "last_modified": state.validators.last_modified},
+        "hints": {
+            "ttl_seconds": state.hints.ttl,
+            "update_every_seconds": state.hints.update_every,
+            "skip_hours": state.hints.skip_hours,
+            "skip_days": state.hints.skip_days,
+        },
+        "memory": dict(state.memory),
+    }
+
+
+def _of_story(store: Store, story: Story, asked: str) -> dict[str, Any]:
+    placements = {placement.entry_id: placement for placement in store.placements(story.story_id)}
+    verdict = story.sectioning
+    return {
+        "kind": "story",
+        "id": story.ref,
+        "uuid": str(story.story_id),
+        "merged_from": asked if asked not in (story.ref, str(story.story_id)) and len(asked) == 10 else None,
+        "title": story.lead.title,
+        "section": verdict.section,
+        "second": verdict.second,
+        "confidence": round(verdict.confidence, 4),
+        "probabilities": dict(verdict.probabilities),
+        "section_reasons": list(verdict.reasons),
+        "published": _time(story.published),
+        "updated": _time(story.updated_at),
+        "lead": _entry(story.lead),
+        "lead_reason": _lead_reason(story),
+        "entries": [
+            _entry(entry)
+            | {
+                "duplicate_of": entry.duplicate_of,
+                "score": placements[entry.entry_id].score if entry.entry_id in placements else None,
+                "reasons": list(placements[entry.entry_id].reasons) if entry.entry_id in placements else [],
+            }
+            for entry in (*story.entries, *story.duplicates)
+        ],
+        "related": [str(story_id) for story_id in story.related],
+    }
+
+
+def _lead_reason(story: Story) -> str:
+    if len(story.entries) == 1:
+        return "the only entry that is not a copy"
+    began = min(story.entries, key=lambda entry: entry.first_seen)
+    first = "seen first" if began is story.lead else f"seen after {began.source.title}"
+    return f"{first}; the source weighs {story.lead.source.weight:g}; kept while no other entry is clearly better"
+
+
+def _buried(ref: str, title: str, link: str | None) -> dict[str, Any]:
+    return {"kind": "gone", "id": ref, "title": title, "url": link, "reason": "retention took it"}
+
+
+def _entry(entry: StoredEntry) -> dict[str, Any]:
+    return {
+        "title": entry.title,
+        "url": entry.link,
+        "source": entry.source.title,
+        "published": _time(entry.published),
+        "first_seen": _time(entry.first_seen),
+    }
+
+
+def lines(found: dict[str, Any]) -> Iterator[str]:
+    """The same for a person."""
+    yield from {"story": _story_lines, "feed": _feed_lines}.get(found["kind"], _plain_lines)(found)
+
+
+def _story_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield found["title"]
+    yield f"  id {found['id']}, published {found['published']}, changed {found['updated']}"
+    if found["merged_from"]:
+        yield f"  {found['merged_from']} was found to be the same story"
+    likely = sorted(found["probabilities"].items(), key=lambda pair: -pair[1])
+    yield "section"
+    yield f"  {found['section'] or 'unsure'}: " + ", ".join(f"{label} {share:.0%}" for label, share in likely[:3])
+    yield from (f"  {reason}" for reason in found["section_reasons"])
+    yield "lead"
+    yield f"  {found['lead']['source']}: {found['lead_reason']}"
+    yield "entries"
+    for entry in found["entries"]:
+        role = "copy, " if entry["duplicate_of"] else ""
+        yield f"  {entry['source']}: {entry['title']} ({role}{entry['url'] or 'no address'})"
+        yield from (f"    {reason}" for reason in entry["reasons"])
+
+
+def _feed_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield found["title"]
+    yield f"  {found['url']}" + (f", now at {found['moved_to']}" if found["moved_to"] else "")
+    yield f"  health {found['health']}" + (f": {found['reason']}" if found["reason"] else "")
+    yield f"  {found['entries']} entries, last success {found['last_success'] or 'never'}"
+    yield f"  next poll {found['next_poll'] or 'at once'}: {found['next_poll_why'] or 'not polled yet'}"
+
+
+def _plain_lines(found: dict[str, Any]) -> Iterator[str]:
+    for entry in found.get("entries", []):
+        yield f"{entry['source']}: {entry['title']} ({entry['url']}) is stored and waits to be grouped"
+    if found["kind"] == "gone":
+        yield f"{found['title']} ({found['url'] or 'no address'}): {found['reason']}"
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

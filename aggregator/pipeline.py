@@ -1,0 +1,210 @@
+"""The order of the stages, and who owns what while they run: poll_due, group_new, publish, prune.
+
+    async with Pipeline.opened(config, …) as pipeline:
+        await pipeline.poll(pipeline.feeds())
+
+One thread owns the store's writing connection; polls are coroutines; parsing happens in child processes; pages are
+made on reader threads. The database is the only queue between them, so each stage may die and simply begin again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from aggregator.config import Config
+from aggregator.daemon import Log
+from aggregator.editor import Editor, GroupTotals
+from aggregator.errors import NotFound
+from aggregator.ingest.fetch import Fetcher, FetchPolicy
+from aggregator.metrics import Metrics
+from aggregator.poller import Poller, PollTotals
+from aggregator.publish.shelf import Shelf
+from aggregator.publisher import Publisher
+from aggregator.store import Pruned, Store
+from aggregator.types import FeedState
+from aggregator.workers import Workers
+
+T = TypeVar("T")
+
+_NO_HORIZON = 1e9  # seconds: one pass asks everybody, however long a host's turns take
+_PARSERS = max(1, min(4, os.cpu_count() or 1))
+
+
+def utc_now() -> datetime:
+    """The clock; the one place from which every stage gets it."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """What `bmn poll` did: the contract's JSON is made of it."""
+
+    polls: PollTotals
+    grouped: GroupTotals
+    seconds: float
+
+
+class Pipeline:
+    """Everything that works while the service runs. Made by `opened`."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        poller: Poller,
+        editor: Editor,
+        publisher: Publisher,
+        workers: Workers,
+        metrics: Metrics,
+        log: Log,
+        now: Callable[[], datetime],
+        writer: ThreadPoolExecutor,
+    ) -> None:
+        self.config, self.store = config, store
+        self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
+        self.metrics, self.log, self.now = metrics, log, now
+        self._writer = writer
+        self._printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
+        self._editing = asyncio.Lock()
+        self.progress: dict[str, datetime] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls,
+        config: Config,
+        log: Log,
+        *,
+        notice: str = "",
+        now: Callable[[], datetime] = utc_now,
+        parsers: int = _PARSERS,
+        is_alone: bool = True,
+    ) -> AsyncIterator[Pipeline]:
+        """Open the store (migrating it), start the parsers, hand the sources to the store; close all at the end.
+
+        `is_alone` False: only to read beside a running daemon, the sources in the store stay as they are.
+
+        Raises StoreError, AlreadyRunning (another process works on this SQLite database) or WorkerError.
+        """
+        writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        loop = asyncio.get_running_loop()
+
+        async def database(call: Callable[..., T], /, *arguments: object) -> T:
+            return await loop.run_in_executor(writer, lambda: call(*arguments))
+
+        metrics = Metrics()
+        async with AsyncExitStack() as stack:
+            stack.callback(writer.shutdown)
+            store = Store(config.database)
+            await database(store.open)
+            stack.push_async_callback(database, store.close)
+            if is_alone:
+                await database(store.acquire_lock)
+            workers = await stack.enter_async_context(Workers(parsers))
+            fetcher = await stack.enter_async_context(Fetcher(fetch_policy(config)))
+            poller = Poller(store, database, fetcher, workers, metrics, log, now)
+            editor = Editor(store, metrics, log, now)
+            publisher = Publisher(store, Shelf(), metrics, log, now, notice)
+            stack.callback(publisher.close)
+            pipeline = cls(config, store, poller, editor, publisher, workers, metrics, log, now, writer)
+            await pipeline.configure(config, sync=is_alone)
+            await poller.remember()
+            await database(editor.rebuild)
+            stack.callback(pipeline._printer.shutdown)
+            yield pipeline
+
+    async def database(self, call: Callable[..., T], /, *arguments: object) -> T:
+        """Run a store method on the thread that owns it."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: call(*arguments))
+
+    async def configure(self, config: Config, *, sync: bool = True) -> None:
+        """Work by this configuration from now on. Sources taken out keep their entries and are asked no more."""
+        if sync:
+            await self.database(self.store.sync_feeds, config.sources, self.now())
+        self.config = config
+        self.poller.configure(config)
+        self.editor.configure(config)
+        self.publisher.configure(config)
+
+    # ------------------------------------------------------------ stages
+
+    async def poll_due(self) -> int:
+        """Begin the polls that are due; how many. They end in their own time."""
+        begun = await self.poller.start_due()
+        self._progressed("poll")
+        return begun
+
+    async def group_new(self) -> GroupTotals:
+        """Put every ungrouped entry into a story and file the stories touched."""
+        async with self._editing:
+            totals = GroupTotals()
+            # A batch at a time, so that the writer can commit polls in between.
+            while await self.database(self.editor.group_batch, totals):
+                pass
+            self._progressed("group")
+            return totals
+
+    async def publish(self) -> bool:
+        """Put the current state of the stories on the shelf; whether anything changed for readers."""
+        async with self._editing:
+            changed = await asyncio.get_running_loop().run_in_executor(self._printer, self.publisher.publish)
+            self._progressed("publish")
+            return changed
+
+    async def prune(self, *, dry_run: bool = False) -> Pruned:
+        """Take out what retention has ended."""
+        return await self.database(self.store.prune, self.config.retention, self.now(), dry_run)
+
+    async def feeds_to_poll(self, urls: Iterable[str], *, everything: bool) -> list[FeedState]:
+        """Those named, all that are enabled, or those due. NotFound names a URL that is no source."""
+        feeds = await self.database(self.store.feeds)
+        wanted = tuple(urls)
+        if wanted:
+            by_url = {feed.url: feed for feed in feeds}
+            for url in wanted:
+                if url not in by_url:
+                    raise NotFound(f"{url} is not an enabled source (see 'bmn sources list')")
+            return [by_url[url] for url in dict.fromkeys(wanted)]
+        if everything:
+            return feeds
+        return await self.database(self.store.due_feeds, self.now(), len(feeds) + 1)
+
+    async def poll(self, feeds: list[FeedState], on_progress: Callable[[int], None] | None = None) -> PassReport:
+        """One pass over these feeds through grouping to publishing."""
+        began = time.monotonic()
+        before = self.poller.totals
+        self.poller.totals = totals = PollTotals()
+        await self.poller.start(feeds, horizon=_NO_HORIZON)
+        await self.poller.wait((lambda left: on_progress(len(feeds) - left)) if on_progress else None)
+        grouped = await self.group_new()
+        await self.publish()
+        self.poller.totals = before
+        return PassReport(totals, grouped, time.monotonic() - began)
+
+    async def stop(self, patience: timedelta = timedelta(seconds=6)) -> None:
+        """Let polls in flight end and commit what they found."""
+        await self.poller.stop(patience)
+
+    def _progressed(self, stage: str) -> None:
+        self.progress[stage] = self.now()
+
+
+def fetch_policy(config: Config) -> FetchPolicy:
+    """How to ask, by this configuration. Without a contact the site's own address says who asks."""
+    rules = config.fetch
+    return FetchPolicy(
+        timeout=rules.timeout.total_seconds(),
+        max_body=rules.max_body,
+        max_redirects=rules.max_redirects,
+        contact=rules.contact or config.site.public_url,
+        allow_networks=tuple(str(network) for network in rules.allow_networks),
+        concurrency=config.polling.concurrency,
+    )

@@ -1,0 +1,345 @@
+"""Polls: due feeds in, committed results out. The effects around the pure stages fetch → parse → changes → polling.
+
+Many polls run at once, each to its end; their results are committed in batches by one flusher, so that a batch is one
+transaction and a poll is still one unit (its entries and the validators that vouch for them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from aggregator import urls
+from aggregator.config import Config, Source
+from aggregator.daemon import Log
+from aggregator.ingest import addresses, polling
+from aggregator.ingest.changes import feed_changes
+from aggregator.ingest.fetch import Fetcher
+from aggregator.ingest.hosts import HORIZON, HostState, Lane, host_after, spread
+from aggregator.ingest.polling import PollPolicy
+from aggregator.metrics import Metrics
+from aggregator.store import Store
+from aggregator.types import (
+    FailureReason,
+    FeedChanges,
+    FeedState,
+    Fetched,
+    FetchFailed,
+    FetchOutcome,
+    FetchRequest,
+    NotModified,
+    ParsedFeed,
+    ParseFailed,
+    PollResult,
+)
+from aggregator.workers import Workers
+
+T = TypeVar("T")
+
+_BATCH = 200  # results a transaction; more only delays the first reader
+_ROOM = 2000  # polls begun or waiting for their host's turn; more are left to the next look
+_QUEUE = 400  # results waiting for the writer before polls wait too: bounds memory
+
+
+class Database(Protocol):
+    """Runs a store method on the thread that owns the store, and waits for it."""
+
+    async def __call__(self, call: Callable[..., T], /, *arguments: object) -> T: ...
+
+
+@dataclass(slots=True)
+class PollTotals:
+    """What a pass did; `polled` is the sum of the three after it."""
+
+    polled: int = 0
+    not_modified: int = 0
+    changed: int = 0
+    failed: int = 0
+    new_entries: int = 0
+
+
+def policy_of(config: Config) -> PollPolicy:
+    """The polling policy that a configuration asks for."""
+    rules = config.polling
+    return PollPolicy(rules.every, rules.fastest, rules.slowest, rules.per_host)
+
+
+class Poller:
+    """Owns the polls in flight."""
+
+    def __init__(
+        self,
+        store: Store,
+        database: Database,
+        fetcher: Fetcher,
+        workers: Workers,
+        metrics: Metrics,
+        log: Log,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store, self._database = store, database
+        self._fetcher, self._workers = fetcher, workers
+        self._metrics, self._log, self._now = metrics, log, now
+        self._sources: dict[str, Source] = {}
+        self._in_flight: set[int] = set()
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._results: asyncio.Queue[PollResult] = asyncio.Queue(_QUEUE)
+        self._flusher: asyncio.Task[None] | None = None
+        self._hosts: dict[str, HostState] = {}
+        self._host_slots: dict[str, asyncio.Semaphore] = {}
+        self._lessons: dict[str, HostState] = {}
+        self._slots = asyncio.Semaphore(1)
+        self._is_stopping = False
+        self.totals = PollTotals()
+
+    async def remember(self) -> None:
+        """Take up what was learned of hosts before the last stop."""
+        memory = await self._database(self._store.host_memory)
+        self._hosts = {host: HostState.from_json(host, value) for host, value in memory.items()}
+
+    def configure(self, config: Config) -> None:
+        """Use these sources and this policy from the next poll on; polls in flight end under the old ones."""
+        self._sources = {source.url: source for source in config.sources}
+        self._policy = policy_of(config)
+        self._proxy = config.fetch.proxy
+        self._exempt = addresses.networks(tuple(str(network) for network in config.fetch.allow_networks))
+        self._host_slots.clear()
+        self._slots = asyncio.Semaphore(config.polling.concurrency)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    async def start(self, feeds: Sequence[FeedState], horizon: float = HORIZON) -> int:
+        """Begin to poll those of `feeds` that are not being polled already; how many that were.
+
+        Feeds of one host follow each other in its rhythm; those whose turn is more than `horizon` seconds away are put
+        off in the store instead, so that they do not crowd out the feeds of other hosts.
+        """
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_for_ever(), name="flush")
+        fresh = [feed for feed in feeds if feed.feed_id not in self._in_flight]
+        layout = spread(fresh, self._hosts, self._policy, self._now(), self._exempt, horizon)
+        self._hosts.update({host.host: host for host in layout.hosts})
+        if layout.deferred:
+            await self._database(self._store.defer, layout.deferred)
+        for lane in layout.lanes:
+            self._in_flight.update(feed.feed_id for feed in lane.feeds)
+            task = asyncio.create_task(self._walk(lane), name=f"lane {lane.host}")
+            self._lanes.add(task)
+            task.add_done_callback(self._lanes.discard)
+        return len(fresh) - len(layout.deferred)
+
+    async def start_due(self) -> int:
+        """Begin the polls that are due, as many as there is room for; how many that were."""
+        room = _ROOM - len(self._in_flight)
+        if room <= 0:
+            return 0
+        # Feeds in flight are still due in the store until their result is committed.
+        due = await self._database(self._store.due_feeds, self._now(), room + len(self._in_flight))
+        return await self.start([feed for feed in due if feed.feed_id not in self._in_flight][:room])
+
+    async def wait(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Until no poll is in flight and every result is committed. `on_progress` hears how many are left."""
+        while self._lanes:
+            await asyncio.wait(self._lanes, return_when=asyncio.FIRST_COMPLETED)
+            if on_progress:
+                on_progress(len(self._in_flight))
+        await self._results.join()
+
+    async def stop(self, patience: timedelta) -> None:
+        """Let polls in flight end for as long as `patience`, give up the rest, commit what there is.
+
+        A poll given up, or one whose turn had not come, leaves its feed as due as it was.
+        """
+        self._is_stopping = True
+        if self._lanes:
+            _, late = await asyncio.wait(self._lanes, timeout=patience.total_seconds())
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1)
+        if self._flusher is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._results.join(), 2)
+            self._flusher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._flusher
+            self._flusher = None
+
+    # ------------------------------------------------------------ one poll
+
+    async def _walk(self, lane: Lane) -> None:
+        """Poll a lane's feeds one after the other, no faster than its host bears."""
+        clock = asyncio.get_running_loop().time
+        next_start = clock() + lane.delay
+        try:
+            for feed in lane.feeds:
+                if (wait := next_start - clock()) > 0:
+                    await asyncio.sleep(wait)
+                next_start = clock() + lane.gap
+                if self._is_stopping or not await self._poll_in_turn(lane.host, feed):
+                    return  # the rest stays due and is laid out anew
+        finally:
+            self._in_flight.difference_update(feed.feed_id for feed in lane.feeds)
+
+    async def _poll_in_turn(self, host: str, feed: FeedState) -> bool:
+        """Poll one feed; whether its host bears another request."""
+        # The host's turn is waited for outside the slots: one slow host must not use them up.
+        async with self._turn(host), self._slots:
+            try:
+                result = await self._poll(feed)
+            except Exception as error:
+                self._log.error("poll_crashed", feed=urls.for_log(feed.url), error=repr(error), exc_info=True)
+                result = self._crashed(feed, error)
+        await self._results.put(result)
+        if isinstance(result.outcome, ParseFailed) or self._is_exempt(host):
+            return True
+        before = self._hosts.get(host) or HostState(host)
+        after = host_after(before, result.outcome, self._now())
+        if after != before:
+            self._hosts[host] = after
+            self._lessons[host] = after
+        return after.until is None or after.until <= self._now()
+
+    def _turn(self, host: str) -> contextlib.AbstractAsyncContextManager[object]:
+        if self._is_exempt(host):
+            return contextlib.nullcontext()
+        return self._host_slots.setdefault(host, asyncio.Semaphore(self._policy.per_host))
+
+    def _is_exempt(self, host: str) -> bool:
+        return addresses.is_local_host(host.rpartition(":")[0] or host, self._exempt)
+
+    async def _poll(self, feed: FeedState) -> PollResult:
+        begun_at = self._now()
+        if feed.next_poll_at is not None:
+            self._metrics.lateness.observe(max(0.0, (begun_at - feed.next_poll_at).total_seconds()))
+        source = self._sources.get(feed.url)
+        outcome = await self._fetcher.fetch(self._request(feed, source), feed.body_hash)
+        parsed: ParsedFeed | ParseFailed | None = None
+        changes = FeedChanges()
+        now = self._now()
+        if isinstance(outcome, Fetched):
+            parsed, changes = await self._understand(feed, source, outcome, now)
+            if feed.last_success_at is not None:  # a first poll brings a backlog: its age says nothing about us
+                for new in changes.new:
+                    if new.entry.published:
+                        age = (now - new.entry.published).total_seconds()
+                        self._metrics.freshness.labels("seen").observe(max(0.0, age))
+        state = polling.after_poll(feed, outcome, parsed, self._policy_for(source), now, polling.arrivals(changes, now))
+        self._metrics.poll_seconds.observe((now - begun_at).total_seconds())
+        return PollResult(state, parsed if isinstance(parsed, ParseFailed) else outcome, changes, now)
+
+    def _request(self, feed: FeedState, source: Source | None) -> FetchRequest:
+        proxy = (source.proxy if source else None) or self._proxy
+        headers = source.request_headers() if source else ()
+        return polling.fetch_request(feed, headers, proxy.get_secret_value() if proxy is not None else None)
+
+    async def _understand(
+        self, feed: FeedState, source: Source | None, document: Fetched, now: datetime
+    ) -> tuple[ParsedFeed | ParseFailed, FeedChanges]:
+        fingerprints: frozenset[bytes] = frozenset()
+        if feed.last_success_at is not None:
+            fingerprints = (await self._database(self._store.fingerprints, [feed.feed_id]))[feed.feed_id]
+        self._metrics.bytes_in.inc(len(document.body))
+        parsed = await self._workers.parse(
+            document.body, document.final_url, document.headers.get("content-type"), fingerprints, now
+        )
+        if isinstance(parsed, ParseFailed):
+            return parsed, FeedChanges()
+        self._metrics.parses.labels(parsed.lane).inc()
+        if source and (source.include or source.exclude):
+            parsed = replace(parsed, entries=tuple(e for e in parsed.entries if source.accepts(e.title)))
+        known = await self._database(self._store.known_for, {feed.feed_id: parsed})
+        return parsed, feed_changes(known[feed.feed_id], parsed, now)
+
+    def _policy_for(self, source: Source | None) -> PollPolicy:
+        return self._policy.of_source(source.every if source else None)
+
+    def _crashed(self, feed: FeedState, error: Exception) -> PollResult:
+        """Our own fault counts as a failure of the poll: the feed backs off and the other feeds go on."""
+        now = self._now()
+        outcome = FetchFailed(feed.current_url, FailureReason.INTERNAL, f"internal error: {error!r}")
+        return PollResult(polling.after_poll(feed, outcome, None, self._policy, now), outcome, FeedChanges(), now)
+
+    # ------------------------------------------------------------ committing
+
+    async def _flush_for_ever(self) -> None:
+        while True:
+            batch = [await self._results.get()]
+            while len(batch) < _BATCH and not self._results.empty():
+                batch.append(self._results.get_nowait())
+            try:
+                applied = await self._database(self._store.apply, batch, self._now())
+                await self._keep_lessons()
+            except Exception as error:
+                # Nothing of the batch is kept, so every feed in it is still due and is asked again.
+                self._log.error("commit_failed", polls=len(batch), error=str(error))
+                await asyncio.sleep(1)
+            else:
+                self.totals.new_entries += applied.new_entries
+                for result in batch:
+                    self._account(result)
+            finally:
+                for _ in batch:
+                    self._results.task_done()
+
+    async def _keep_lessons(self) -> None:
+        """Store what was learned of hosts, so that a restart does not repeat what angered them."""
+        lessons, self._lessons = self._lessons, {}
+        if lessons:
+            memory = {host: {} if state.is_ordinary else state.to_json() for host, state in lessons.items()}
+            await self._database(self._store.save_host_memory, memory)
+
+    def _account(self, result: PollResult) -> None:
+        totals, outcome, state = self.totals, result.outcome, result.state
+        totals.polled += 1
+        self._metrics.last_progress.labels("poll").set_to_current_time()
+        for change, number in (
+            ("new", len(result.changes.new)),
+            ("updated", len(result.changes.updated)),
+            ("repeat", result.changes.repeats),
+            ("buried", result.changes.buried),
+        ):
+            if number:
+                self._metrics.entries.labels(change).inc(number)
+        if isinstance(outcome, FetchFailed | ParseFailed):
+            totals.failed += 1
+            self._metrics.polls.labels("failed").inc()
+            self._metrics.failures.labels(outcome.reason).inc()
+            self._log_failure(state, outcome)
+        elif isinstance(outcome, NotModified):
+            totals.not_modified += 1
+            self._metrics.polls.labels("not_modified").inc()
+            self._log.debug("poll", feed=urls.for_log(state.url), status=outcome.status, next=state.next_poll_at)
+        else:
+            totals.changed += 1
+            self._metrics.polls.labels("changed").inc()
+            self._log_change(result, outcome)
+
+    def _log_failure(self, state: FeedState, outcome: FetchFailed | ParseFailed) -> None:
+        self._log.warning(
+            "poll_failed",
+            feed=urls.for_log(state.url),
+            reason=str(outcome.reason),
+            detail=outcome.detail,
+            failures=state.failures,
+            next=state.next_poll_at,
+        )
+
+    def _log_change(self, result: PollResult, outcome: FetchOutcome) -> None:
+        changes, state = result.changes, result.state
+        self._log.info(
+            "poll",
+            feed=urls.for_log(state.url),
+            status=outcome.status,
+            added=len(changes.new),
+            changed=len(changes.updated),
+            bytes=len(outcome.body) if isinstance(outcome, Fetched) else None,
+            took_ms=round(outcome.took * 1000),
+            next=state.next_poll_at,
+        )

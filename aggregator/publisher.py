@@ -1,0 +1,117 @@
+"""Publishing: the store's newest stories in, the shelf's documents out. The effects around `publish/`.
+
+A pass reads the store on a thread of its own and swaps the shelf at its end; story pages are made when asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from aggregator.config import Config
+from aggregator.daemon import Log
+from aggregator.metrics import Metrics
+from aggregator.publish.edition import Press
+from aggregator.publish.pages import Pages
+from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
+from aggregator.publish.shelf import Shelf
+from aggregator.publish.site import Page
+from aggregator.store import Store
+from aggregator.types import Story
+
+_STORY = re.compile(r"/story/([a-z2-7]{10})")
+_RELATED = 6
+
+
+class Publisher:
+    """Owns the shelf and the press that fills it."""
+
+    def __init__(
+        self, store: Store, shelf: Shelf, metrics: Metrics, log: Log, now: Callable[[], datetime], notice: str = ""
+    ) -> None:
+        self._store, self.shelf = store, shelf
+        self._metrics, self._log, self._now, self._notice = metrics, log, now, notice
+        self._reader = ThreadPoolExecutor(2, thread_name_prefix="pages")
+        self._press: Press | None = None
+        self._published_stamp: object = None
+
+    def configure(self, config: Config) -> None:
+        """Print what this configuration says from the next pass on; what looks the same keeps its bytes."""
+        site = SiteSettings(
+            config.site.title,
+            config.site.public_url,
+            config.site.timezone,
+            self._store.installation_id(),
+            self._notice,
+        )
+        feeds = [
+            FeedSettings(feed.slug, feed.title or "", tuple(feed.sections), feed.items, feed.min_sources)
+            for feed in config.feeds
+        ]
+        content = ContentSettings(config.content.text, config.content.excerpt_words, config.content.images)
+        self._press = Press(site, feeds, content, self.shelf.documents)
+        self._published_stamp = None
+
+    @property
+    def press(self) -> Press:
+        """The press as configured last."""
+        if self._press is None:
+            raise RuntimeError("configure first")
+        return self._press
+
+    @property
+    def pages(self) -> Pages:
+        return self.press.pages
+
+    def stories(self) -> tuple[Story, ...]:
+        """What an edition is printed from: the newest stories of every merged feed and section."""
+        stories: dict[str, Story] = {}
+        for sections, limit, min_sources in self.press.wanted.values():
+            for story in self._store.newest(sections, limit, min_sources):
+                stories[story.ref] = story
+        return tuple(stories.values())
+
+    def publish(self) -> bool:
+        """Print an edition if anything changed since the last; whether it did. Blocks: call it on a thread."""
+        press = self.press
+        stamp = self._store.publishing_stamp()
+        if stamp == self._published_stamp:
+            return False
+        began = time.perf_counter()
+        stories = self.stories()
+        documents = press.edition(stories, self._now())
+        before = self.shelf.documents
+        changed = sum(1 for path, document in documents.items() if before.get(path) is not document)
+        self.shelf.replace(documents)
+        self._published_stamp = stamp
+        took = time.perf_counter() - began
+        self._metrics.publish_seconds.observe(took)
+        self._metrics.last_progress.labels("publish").set_to_current_time()
+        if changed:
+            self._log.info("publish", stories=len(stories), documents=changed, took_ms=round(took * 1000))
+        return changed > 0
+
+    async def page(self, path: str, query: Mapping[str, str]) -> Page | None:
+        """The pages that are not on the shelf: a story by its ref, also one that moved or was pruned."""
+        match = _STORY.fullmatch(path)
+        if not match or query or self._press is None:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self._story_page, match[1])
+
+    def _story_page(self, ref: str) -> Page | None:
+        press = self.press
+        found = self._store.story(ref)
+        if found is None:
+            grave = self._store.buried_story(ref)
+            return Page(410, press.gone_page(grave.title, grave.link, grave.ref)) if grave else None
+        if found.ref != ref:
+            return Page(308, location=f"/story/{found.ref}")
+        related = [story for story in map(self._store.story, found.related[:_RELATED]) if story is not None]
+        return Page(200, press.story_page(found, related, ()))
+
+    def close(self) -> None:
+        self._reader.shutdown(wait=True, cancel_futures=True)

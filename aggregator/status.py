@@ -1,0 +1,95 @@
+"""What `bmn status` and the admin listener say: the contract's JSON, built from the store and the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from aggregator import opml, urls
+from aggregator.config import Config
+from aggregator.store import Store
+from aggregator.types import FeedState, Health
+
+FRESHNESS_OVER = timedelta(days=7)
+
+
+def report(store: Store, config: Config, now: datetime) -> dict[str, Any]:
+    """`{"sources": […], "queues": {…}, "freshness": {…}}`; times as RFC 3339, None for never, seconds for delays."""
+    counts = store.counts(now)
+    states = {feed.url: feed for feed in store.feeds(active_only=False)}
+    sources = []
+    for source in config.sources:
+        state = states.get(source.url)
+        title = source.title or (state.title if state else None) or urls.host_key(source.url)
+        entries = counts.by_feed.get(state.feed_id, 0) if state else 0
+        sources.append(source_report(source.url, title, state, entries, is_enabled=source.enabled))
+    fresh = store.freshness(now - FRESHNESS_OVER)
+    oldest = (now - counts.oldest_ungrouped).total_seconds() if counts.oldest_ungrouped else 0.0
+    return {
+        "sources": sources,
+        "queues": {
+            "due": counts.due,
+            "ungrouped": counts.ungrouped,
+            "oldest_ungrouped_seconds": round(max(0.0, oldest), 1),
+            "changed": counts.stale,
+        },
+        "entries": counts.entries,
+        "stories": counts.stories,
+        "freshness": {
+            section: {
+                "seen_median_seconds": round(seen.median, 1),
+                "seen_p90_seconds": round(seen.p90, 1),
+                "republished_median_seconds": round(shown.median, 1) if shown else None,
+                "republished_p90_seconds": round(shown.p90, 1) if shown else None,
+                "entries": seen.count,
+            }
+            for section, seen in sorted(fresh.seen_by_section.items())
+            for shown in (fresh.shown_by_section.get(section),)
+        },
+    }
+
+
+def source_report(url: str, title: str, state: FeedState | None, entries: int, *, is_enabled: bool) -> dict[str, Any]:
+    """One source as status shows it; its address without secrets."""
+    health = Health.DISABLED if not is_enabled else state.health if state else Health.NEW
+    return {
+        "url": urls.for_log(url),
+        "title": title,
+        "health": str(health),
+        "reason": reason(state, health),
+        "entries": entries,
+        "last_success": _time(state.last_success_at) if state else None,
+        "next_poll": _time(state.next_poll_at) if state and is_enabled else None,
+        "next_poll_why": state.next_poll_why if state and is_enabled else None,
+        "moved_to": urls.for_log(state.current_url) if state and state.current_url != url else None,
+    }
+
+
+def reason(state: FeedState | None, health: Health) -> str:
+    """Why the source is as it is, in one line; empty where there is nothing to say."""
+    if health is Health.DISABLED:
+        return "disabled in the configuration"
+    if state is None or health is Health.NEW:
+        return "not polled yet"
+    if state.failure_reason is None:
+        return ""
+    times = f", {state.failures} times in a row" if state.failures > 1 else ""
+    return f"{state.failure_reason}: {state.failure_detail or 'no detail'}{times}"
+
+
+def sources_opml(config: Config) -> bytes:
+    """The configured sources as a subscription list, without secrets."""
+    return opml.write_sources(f"{config.site.title}: sources", config.sources)
+
+
+def health_counts(status: Mapping[str, Any]) -> dict[str, int]:
+    """How many sources are in each state of health, those that none is in left out."""
+    found: dict[str, int] = {}
+    for source in status["sources"]:
+        found[source["health"]] = found.get(source["health"], 0) + 1
+    return found
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

@@ -1,0 +1,249 @@
+"""Composition root: builds the objects, gives the pipeline's methods to APScheduler, handles signals.
+
+    python scheduler.py            the same as `bmn run`
+
+APScheduler is the metronome alone: it beats every second and the stages ask the database what is due, so that nothing
+is forgotten over a restart and ten thousand sources cost no more jobs than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+
+import uvloop
+from apscheduler.executors.asyncio import AsyncIOExecutor
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from aggregator import __version__, status
+from aggregator import config as configuration
+from aggregator.config import Config
+from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log
+from aggregator.errors import AggregatorError, ConfigError
+from aggregator.pipeline import Pipeline, utc_now
+from aggregator.publish.admin import AdminSite, AdminViews
+from aggregator.publish.serve import Listener, inherited_sockets, listen
+from aggregator.publish.site import PublicSite
+
+TICK = 1  # seconds between looks at what is due
+EDIT = 2  # seconds between looks at what is ungrouped or unpublished
+DRAIN = timedelta(seconds=6)  # of the ten that a service manager is promised
+STALLED = timedelta(minutes=5)  # without progress of a stage the watchdog is fed no more
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How to get the configuration, now and again at SIGHUP."""
+
+    load: Callable[[], Config]
+    notice: str = ""
+
+
+OnReady = Callable[["Service"], Awaitable[None]]
+Beside = Callable[[], AbstractAsyncContextManager[object]]
+
+
+def run(setting: Setting, role: str = "all", on_ready: OnReady | None = None, beside: Beside | None = None) -> int:
+    """Run the daemon until SIGTERM or SIGINT; the exit code. ConfigError and StoreError come before anything began.
+
+    `on_ready` is awaited once everything listens; `beside` is entered before and left after (the demo's newsroom).
+    """
+    config = setting.load()
+    configure_logging(config.log.format, config.log.level)
+    service = Service(setting, config, role, log(), Notifier())
+
+    async def work() -> int:
+        async with beside() if beside is not None else nullcontext():
+            return await service.run(on_ready)
+
+    return uvloop.run(work())
+
+
+class Service:
+    """One running daemon."""
+
+    def __init__(self, setting: Setting, config: Config, role: str, logger: Log, notifier: Notifier) -> None:
+        self._setting, self._config, self._role = setting, config, role
+        self._log, self._notifier = logger, notifier
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self.listeners: list[Listener] = []
+        self.pipeline: Pipeline
+        self._began = utc_now()
+
+    async def run(self, on_ready: OnReady | None = None) -> int:
+        """Start, work, drain, stop."""
+        self._handle_signals()
+        config = self._config
+        async with AsyncExitStack() as stack:
+            opened = Pipeline.opened(config, self._log, notice=self._setting.notice)
+            self.pipeline = pipeline = await stack.enter_async_context(opened)
+            await pipeline.publish()
+            await self._listen(config, stack)
+            beat = asyncio.create_task(self._heartbeat().run())
+            stack.callback(beat.cancel)
+            metronome = self._metronome(pipeline)
+            metronome.start()
+            self._say_ready(config)
+            if on_ready is not None:
+                await on_ready(self)
+            await self._until_stopped()
+            self._notifier.stopping()
+            self._log.info("stopping", polls_in_flight=pipeline.poller.in_flight)
+            # APScheduler's executor would cancel running coroutines: pause it, let them end, then shut it down.
+            metronome.pause()
+            await pipeline.stop(DRAIN)
+            metronome.shutdown(wait=False)
+            for listener in self.listeners:
+                await listener.stop()
+        self._log.info("stopped")
+        return 0
+
+    # ------------------------------------------------------------ start
+
+    async def _listen(self, config: Config, stack: AsyncExitStack) -> None:
+        inherited = inherited_sockets(os.environ)
+        pipeline = self.pipeline
+        public = PublicSite(
+            pipeline.publisher.shelf,
+            pipeline.publisher.page,
+            prefix=config.site.prefix,
+            main_feed=config.feeds[0].slug if config.feeds else "news",
+        )
+        views = AdminViews(
+            metrics=pipeline.metrics.expose,
+            ready=self._readiness,
+            status=lambda: status.report(pipeline.store, pipeline.config, pipeline.now()),
+            sources_opml=lambda: status.sources_opml(pipeline.config),
+        )
+        token = config.admin.token.get_secret_value() if config.admin.token else None
+        admin = AdminSite(views, pipeline.publisher.pages, token)
+        for name, answerer, address in (("public", public, config.site.listen), ("admin", admin, config.admin.listen)):
+            listener = await listen(answerer, str(address), inherited.get(name, ()))
+            self.listeners.append(listener)
+            stack.push_async_callback(listener.stop)
+
+    def _metronome(self, pipeline: Pipeline) -> AsyncIOScheduler:
+        metronome = AsyncIOScheduler(
+            executors={"default": AsyncIOExecutor()},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone="UTC",
+        )
+        for name, job, beat in (
+            ("poll", pipeline.poll_due, {"seconds": TICK}),
+            ("edit", self._edit, {"seconds": EDIT}),
+            ("prune", pipeline.prune, {"hours": 6, "jitter": 600}),
+        ):
+            metronome.add_job(self._guarded(name, job), "interval", id=name, **beat)
+        return metronome
+
+    async def _edit(self) -> None:
+        await self.pipeline.group_new()
+        await self.pipeline.publish()
+
+    def _guarded(self, name: str, job: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        """The job with its failure logged here, once: the next beat tries again."""
+
+        async def once() -> None:
+            try:
+                await job()
+            except AggregatorError as error:
+                self._log.error("stage_failed", stage=name, error=str(error))
+            except Exception as error:
+                self._log.error("stage_failed", stage=name, error=repr(error), exc_info=True)
+
+        return once
+
+    def _say_ready(self, config: Config) -> None:
+        files = " ".join(str(file) for file in config.files) or "packaged defaults"
+        public, admin = self.listeners
+        self._log.info(
+            "ready",
+            version=__version__,
+            public=public.url,
+            admin=admin.url,
+            sources=len(config.sources),
+            database=self.pipeline.store.shown_url,
+            config=files,
+        )
+        self._notifier.ready(f"{len(config.sources)} sources, serving {public.url}")
+
+    # ------------------------------------------------------------ signals and life
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self._stop.set()
+
+    async def _until_stopped(self) -> None:
+        stop = asyncio.create_task(self._stop.wait())
+        while not self._stop.is_set():
+            reload = asyncio.create_task(self._reload.wait())
+            await asyncio.wait({stop, reload}, return_when=asyncio.FIRST_COMPLETED)
+            reload.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reload
+            if self._reload.is_set() and not self._stop.is_set():
+                self._reload.clear()
+                self._notifier.reloading()
+                await self.reload()
+                self._notifier.ready(f"{len(self._config.sources)} sources")
+        stop.cancel()
+
+    async def reload(self) -> bool:
+        """Read the configuration again: all of it takes effect, or nothing and the log says why."""
+        old = self._config
+        try:
+            new = await asyncio.get_running_loop().run_in_executor(None, self._setting.load)
+            await self.pipeline.configure(new)
+        except ConfigError as error:
+            for problem in error.problems:
+                self._log.error("reload_refused", problem=str(problem))
+        except Exception as error:
+            self._log.error("reload_failed", error=str(error))
+            await self.pipeline.configure(old)
+        else:
+            needs_restart = [key for key in configuration.changed_keys(old, new) if key.startswith(_FIXED)]
+            self._config = new
+            configure_logging(new.log.format, new.log.level)
+            self.pipeline.metrics.reloads.labels("applied").inc()
+            self._log.info("reloaded", sources=len(new.sources), needs_restart=" ".join(needs_restart) or None)
+            await self.pipeline.publish()
+            return True
+        self.pipeline.metrics.reloads.labels("refused").inc()
+        return False
+
+    def _heartbeat(self) -> Heartbeat:
+        metrics = self.pipeline.metrics
+        return Heartbeat(self._notifier, lambda: self._readiness()[0], metrics.loop_lag.set, self._summary)
+
+    def _readiness(self) -> tuple[bool, str]:
+        """Whether the stages progress, and what to say of it."""
+        now, progress = self.pipeline.now(), self.pipeline.progress
+        stalled = [stage for stage in ("poll", "group", "publish") if now - progress.get(stage, self._began) > STALLED]
+        return (not stalled, "ok" if not stalled else f"no progress of: {', '.join(stalled)}")
+
+    def _summary(self) -> str:
+        totals = self.pipeline.poller.totals
+        return f"{totals.polled} polls, {totals.failed} failed, {totals.new_entries} new entries"
+
+
+_FIXED = ("site.listen", "admin", "database", "site.public_url")  # open sockets and the store stay as they are
+
+
+if __name__ == "__main__":
+    from aggregator.cli import main
+
+    sys.exit(main(["run", *sys.argv[1:]]))
