@@ -97,6 +97,7 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
     problems += _slug_repeats(document)
     if settings is not None:
         problems += _cross_faults(settings, document)
+    problems.sort(key=lambda problem: problem.line)
 
     named = document.value.get("sources", "sources.yaml") if isinstance(document.value, dict) else None
     listing: SourcesFile | None = None
@@ -175,7 +176,7 @@ def _checked_sources(document: Document, context: Context, problems: list[Proble
 
 
 def _validated(model: type[M], document: Document, context: Context, problems: list[Problem]) -> M | None:
-    """The model of a document, None where there is none; faults go to `problems`, in file order."""
+    """The model of a document, None where there is none; faults go to `problems`."""
     if document.value is None:
         return None
     if not isinstance(document.value, dict):
@@ -184,8 +185,7 @@ def _validated(model: type[M], document: Document, context: Context, problems: l
     try:
         return model.model_validate(document.value, context=context)
     except ValidationError as error:
-        faults = [_fault(model, document, detail) for detail in error.errors(include_url=False)]
-        problems += sorted(faults, key=lambda problem: problem.line)
+        problems += [_fault(model, document, detail) for detail in error.errors(include_url=False)]
     return None
 
 

@@ -56,43 +56,48 @@ def add_source(path: Path, url: str, **keys: object) -> None:
 def add_sources(path: Path, sources: Sequence[Mapping[str, object]]) -> None:
     """Several sources at once, or none of them."""
     with _exclusive(path):
-        data = _checked(path)
-        for source in sources:
-            data = _with_source(data, path, source)
-        check_sources(data, path)
-        _replace(path, data)
+        _replace(path, _with_sources(_checked(path), path, sources))
 
 
 def remove_source(path: Path, url: str) -> None:
     """The file without the source of that address, however it is spelt. NotFound where it is not listed."""
     with _exclusive(path):
-        data = _without_source(_checked(path), path, url)
-        check_sources(data, path)
-        _replace(path, data)
+        _replace(path, _without_source(_checked(path), path, url))
 
 
 # ---------------------------------------------------------------- text to text
 
 
-def _with_source(data: bytes, path: Path, source: Mapping[str, object]) -> bytes:
-    text = data.decode("utf-8")
+def _with_sources(data: bytes, path: Path, sources: Sequence[Mapping[str, object]]) -> bytes:
     before = _listed(data)
-    for index, known in enumerate(before):
-        if source_key(known["url"]) == source_key(str(source["url"])):
-            line = config_yaml.parse(data, "").line(("sources", index))
-            raise EditError(f"{path}:{line}: {known['url']} is listed already, edit it there")
+    _refuse_listed(data, path, before, sources)
+    text = data.decode("utf-8")
     lines, layout = _lines(text), _layout(text, path)
-    position, after = _place(layout, before, source.get("section"))
     if layout.empty is not None:
         number, start, end = layout.empty
         rest = lines[number][end:]
-        lines[number] = lines[number][:start].rstrip() + (rest if not rest.strip() else f"  {rest.lstrip()}")
-    newline = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
-    if position and not lines[position - 1].endswith(("\n", "\r")):
-        lines[position - 1] += newline
-    lines[position:position] = [line + newline for line in _written(source, layout.column)]
-    written = {key: source[key] for key in KEYS if source.get(key) is not None}
-    return _verified(lines, [*before[:after], written, *before[after:]], path)
+        lines[number] = lines[number][:start].rstrip() + (f"  {rest.lstrip()}" if rest.strip() else rest)
+    newline = "\r\n" if lines[0].endswith("\r\n") else "\n"
+    if not lines[-1].endswith(("\n", "\r")):
+        lines[-1] += newline
+    added: dict[tuple[int, int], list[Mapping[str, object]]] = {}
+    for source in sources:
+        added.setdefault(_place(layout, before, source.get("section")), []).append(source)
+    after = list(before)
+    for (position, index), group in sorted(added.items(), reverse=True):  # from below, so that the places stay true
+        lines[position:position] = [line + newline for source in group for line in _written(source, layout.column)]
+        after[index:index] = [{key: source[key] for key in KEYS if source.get(key) is not None} for source in group]
+    return _verified(lines, after, path)
+
+
+def _refuse_listed(
+    data: bytes, path: Path, before: list[dict[str, Any]], sources: Sequence[Mapping[str, object]]
+) -> None:
+    listed = {source_key(known["url"]): index for index, known in enumerate(before)}
+    for source in sources:
+        if (index := listed.get(source_key(str(source["url"])))) is not None:
+            line = config_yaml.parse(data, "").line(("sources", index))
+            raise EditError(f"{path}:{line}: {before[index]['url']} is listed already, edit it there")
 
 
 def _without_source(data: bytes, path: Path, url: str) -> bytes:
@@ -120,10 +125,10 @@ def _listed(data: bytes) -> list[dict[str, Any]]:
 
 
 def _verified(lines: list[str], expected: list[dict[str, Any]], path: Path) -> bytes:
-    """The bytes of the lines, if they say what they should: the file's form may be odder than we understand."""
+    """The bytes of the lines, if they are valid and say what they should: a form may be odder than we understand."""
     data = "".join(lines).encode("utf-8")
-    document = config_yaml.parse(data, str(path))
-    if document.value != {"sources": expected} and not document.problems:
+    check_sources(data, path)
+    if _listed(data) != expected:
         raise _unfit(path)
     return data
 
@@ -155,7 +160,9 @@ def _yaml(value: object) -> str:
         return value
     if value.isprintable():
         return "'" + value.replace("'", "''") + "'"
-    return json.dumps(value)
+    # Not as JSON has it: YAML does not put surrogates together.
+    quoted = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value)
+    return f'"{quoted}"'
 
 
 # ---------------------------------------------------------------- where things stand
@@ -192,8 +199,8 @@ def _extents(events: Sequence[Any]) -> Iterator[tuple[int, int]]:
             return
         first = event.start_mark.line if first < 0 else first
         depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
-        is_exact = event.start_mark != event.end_mark and getattr(event, "style", None) not in ("|", ">")
-        if is_exact and event.end_mark.column:
+        is_exact = event.start_mark.index != event.end_mark.index and getattr(event, "style", None) not in ("|", ">")
+        if is_exact:
             last = max(last, event.end_mark.line)
         if depth == 0:
             yield first, max(first, last)

@@ -26,6 +26,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([smhdw])")
+_LONGEST = 100 * 365 * 86400.0  # seconds; above every bound and below what a timedelta can hold
 _SIZE_UNITS = {
     "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
@@ -77,7 +78,8 @@ def read_duration(value: object) -> timedelta:
     match = _DURATION.fullmatch(read_text(value, "15m").strip())
     if match is None:
         raise ValueError("not a duration, write a number and s, m, h, d or w such as 30s, 15m, 24h, 90d")
-    return timedelta(seconds=float(match[1]) * _DURATION_UNITS[match[2]])
+    seconds = float(match[1]) * _DURATION_UNITS[match[2]]
+    return timedelta(seconds=min(seconds, _LONGEST))
 
 
 def show_duration(value: timedelta) -> str:

@@ -233,12 +233,12 @@ def events(text: str) -> Iterator[Event]:
 def _syntax_error(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     """Line and message of what PyYAML complains about."""
     if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.problem, error.context) if part)
-        line = mark.line + 1 if mark else 0
-        if "\\t" in said or "found character that cannot start any token" in said:
-            said += "; tabs cannot indent and @ ` % must be quoted"
-        return line, f"not valid YAML: {said}; mind colons and indentation, quote odd text"
+        lines = [mark.line + 1 for mark in (error.problem_mark, error.context_mark) if mark]
+        # What never ends is best looked for where it begins: a quote, a key without its colon.
+        is_endless = bool(error.context and error.context.startswith("while scanning") and len(lines) == 2)
+        remedy = "tabs cannot indent, and @ ` % need quotes" if "any token" in said else "mind colons and indentation"
+        return lines[-1] if is_endless else next(iter(lines), 0), f"not valid YAML: {said}; {remedy}, quote odd text"
     if isinstance(error, yaml.reader.ReaderError):
         line = text.encode()[: error.position].count(b"\n") + 1
         return line, f"a character that YAML does not allow ({shorten(error.character)}), remove it"
