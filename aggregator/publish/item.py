@@ -155,7 +155,7 @@ def public_feed_url(source: SourceRef) -> str | None:
 
 def excerpt_of(entry: StoredEntry, content: ContentSettings) -> str:
     """The first words of the summary, or of the text where there is none; plain text."""
-    plain = html.to_text(entry.summary or "") or html.to_text(entry.content or "")
+    plain = html.to_text(text.xml_safe(entry.summary or "")) or html.to_text(text.xml_safe(entry.content or ""))
     return text.excerpt(text.xml_safe(plain), content.excerpt_words)
 
 
@@ -169,7 +169,7 @@ def origin_of(url: str | None) -> str | None:
 
 def _full_html(entry: StoredEntry, content: ContentSettings) -> str:
     base_url = urls.http_url(entry.link) or entry.source.site_url or ""
-    clean = html.sanitise(entry.content or entry.summary or "", base_url)
+    clean = html.sanitise(text.xml_safe(entry.content or entry.summary or ""), base_url)
     if content.images:
         return clean
     # Sanitised again: a tag cut out of the middle may have held another one in an attribute.

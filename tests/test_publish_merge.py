@@ -1,0 +1,73 @@
+"""Which stories a merged feed holds."""
+
+from __future__ import annotations
+
+import pytest
+from builders import a_sectioning, a_stored_entry, a_story, ago
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.publish.merge import belongs, choose, sections_of
+from aggregator.publish.settings import FeedSettings
+from aggregator.types import SECTIONS
+
+TECH = FeedSettings("tech", sections=("tech",))
+
+
+def told_by(*outlets: str, **fields: object):
+    return a_story(entries=tuple(a_stored_entry(f"Told by {name}", source=name) for name in outlets), **fields)
+
+
+@pytest.mark.parametrize(
+    ("section", "second", "belongs_to"),
+    [
+        ("tech", None, ("tech",)),
+        ("tech", "companies", ("tech", "companies")),
+        ("tech", "tech", ("tech",)),
+        ("tech", "none", ("tech",)),
+        ("none", "tech", ()),
+        (None, "tech", ()),
+        (None, None, ()),
+    ],
+)
+def test_a_story_stands_under_its_section_and_the_second_if_it_has_a_verdict(section, second, belongs_to):
+    story = a_story(sectioning=a_sectioning(section, second=second))
+    assert sections_of(story) == belongs_to
+    for name in SECTIONS:
+        assert belongs(story, FeedSettings(name, sections=(name,))) == (name in belongs_to)
+
+
+def test_newest_first_and_no_more_than_asked_for():
+    stories = [a_story(f"Story number {hours}", published=ago(hours=hours)) for hours in (5, 1, 3, 500)]
+    chosen = choose(stories, FeedSettings("tech", sections=("tech",), items=3))
+    assert [story.lead.title for story in chosen] == ["Story number 1", "Story number 3", "Story number 5"]
+
+
+def test_age_alone_takes_nothing_out():
+    old = a_story(published=ago(days=4000))
+    assert choose([old], TECH) == (old,)
+
+
+def test_a_feed_may_ask_for_more_than_one_source():
+    alone, together = told_by("The Herald"), told_by("The Post", "The Wire")
+    assert choose([alone, together], FeedSettings("top", min_sources=2)) == (together,)
+
+
+def test_two_entries_of_one_source_are_one_source():
+    source = a_stored_entry("First").source
+    story = a_story(entries=(a_stored_entry("First", source=source), a_stored_entry("Second", source=source)))
+    assert choose([story], FeedSettings("top", min_sources=2)) == ()
+
+
+def test_a_story_given_twice_enters_once():
+    story = a_story()
+    assert choose([story, story], TECH) == (story,)
+
+
+@given(st.permutations([a_story(f"Story number {n}", published=ago(hours=n // 3)) for n in range(9)]))
+def test_the_order_stories_arrive_in_does_not_matter(stories):
+    chosen = choose(stories, TECH)
+    assert chosen == choose(sorted(stories, key=lambda story: story.ref), TECH)
+    assert [(-story.published.timestamp(), story.ref) for story in chosen] == sorted(
+        (-story.published.timestamp(), story.ref) for story in stories
+    )
