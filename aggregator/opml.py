@@ -19,6 +19,7 @@ from aggregator.types import SECTIONS
 MAX_BYTES = 16 << 20  # a list of 20,000 feeds is 4 MB
 MAX_FEEDS = 50_000
 _ENCODING = re.compile(rb"""^[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})""")
+_BARE_AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9a-fA-F]+);)")
 # What libxml2 decodes by itself. Others go through iconv, and some (UTF-7) could hide markup from a look at the bytes.
 _ENCODINGS = re.compile(r"utf-?8|utf-?16(?:le|be)?|us-ascii|ascii|iso-8859-\d+|windows-125\d", re.IGNORECASE)
 
@@ -91,7 +92,8 @@ def _parsed(data: bytes) -> etree._Element:
             remove_comments=True, remove_pis=True,
         )  # fmt: skip
         try:
-            root = etree.fromstring(data, parser)
+            # libxml2 recovers from a bare & by dropping what follows it, which ruins addresses.
+            root = etree.fromstring(_BARE_AMPERSAND.sub(b"&amp;", data) if recover else data, parser)
         except (etree.XMLSyntaxError, ValueError) as error:
             if recover:
                 raise OpmlError(f"not XML: {text.one_line(str(error), 200)}") from error
