@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from aggregator.html import first_image, sanitise, to_text
 from aggregator.ingest.dates import parse_date
-from aggregator.ingest.raw import RawEntry, RawFeed, count_of, fingerprint
+from aggregator.ingest.raw import RawEntry, RawFeed, count_of, fingerprint, without_mail
 from aggregator.text import one_line, xml_safe
 from aggregator.types import Enclosure, ParsedEntry, ParsedFeed
 from aggregator.urls import MAX_URL, http_url
@@ -29,8 +29,6 @@ _TITLE_MARKUP = re.compile(
     r"|script|small|span|strike|strong|style|sub|sup|svg|tt|u|ul|var|wbr)(?=[\s/>])|<!--",
     re.IGNORECASE,
 )
-_NAMED_AFTER_MAIL = re.compile(r"^(?:mailto:)?[^\s@()<>]{1,100}@[^\s@()<>]{1,200}\s*\(([^()]{1,200})\)$")
-_NAMED_BEFORE_MAIL = re.compile(r"^([^<>()@]{2,200}?)\s*[<(][^\s@<>]{1,100}@[^\s@<>]{1,200}[>)]$")
 _PLAIN_URL = re.compile(r"https?://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,3}/[A-Za-z0-9/._~%=&?+,;:@!$'()*-]*")
 _LANGUAGE = re.compile(r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*$")
 
@@ -123,13 +121,8 @@ def plain(markup: str, limit: int = 500) -> str:
 
 
 def author_name(author: str | None) -> str | None:
-    """The name in `mail@host (Name)` or `Name <mail@host>`, else all of it as one line; None where nothing is left."""
-    if not author:
-        return None
-    name = plain(author, 200)
-    if "@" in name and (match := _NAMED_AFTER_MAIL.match(name) or _NAMED_BEFORE_MAIL.match(name)):
-        name = match[1].strip()
-    return name or None
+    """The author's name as one line, without the mail address where there is a name; None where nothing is left."""
+    return without_mail(plain(author, 200)) or None if author else None
 
 
 def language_tag(language: str | None) -> str | None:

@@ -51,7 +51,8 @@ _EPOCH = re.compile(r"\d{9,13}")
 def parse_date(text: str | None, now: datetime) -> datetime | None:
     """The moment `text` names, in UTC, or None where it names none between EARLIEST and `now` + MAX_AHEAD.
 
-    A wrong weekday does not matter; a missing or unknown zone counts as UTC, a missing time as midnight.
+    In whole seconds. A wrong weekday does not matter; a zone missing or unknown counts as UTC, a missing time as
+    midnight.
     """
     if not text or len(text) > _MAX_LENGTH:
         return None
@@ -60,7 +61,7 @@ def parse_date(text: str | None, now: datetime) -> datetime | None:
         moment = _read(text)
         if moment is None or not EARLIEST <= moment <= now + MAX_AHEAD:
             return None
-        return moment.astimezone(UTC)
+        return moment.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError):
         return None
 

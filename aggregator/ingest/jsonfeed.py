@@ -6,8 +6,8 @@ import html
 import json
 from typing import Any
 
-from aggregator.ingest.fastlane import MAX_READ, is_picture
-from aggregator.ingest.raw import RawEntry, RawFeed
+from aggregator.ingest.media import is_picture
+from aggregator.ingest.raw import RawEntry, RawFeed, some
 
 _VERSIONS = {"1": "json1", "1.0": "json1", "1.1": "json11"}
 
@@ -43,10 +43,8 @@ def read(body: str) -> RawFeed | str:
         hub_urls=tuple(_string(hub.get("url")) for hub in _objects(document.get("hubs"))),
     )
     objects = [item for item in items if isinstance(item, dict)]
-    if len(objects) > MAX_READ:
-        objects = objects[: MAX_READ // 2] + objects[-MAX_READ // 2 :]
-    feed.entries = [_entry(item) for item in objects]
-    if strange := len(items) - len([item for item in items if isinstance(item, dict)]):
+    feed.entries = [_entry(item) for item in some(objects)]
+    if strange := len(items) - len(objects):
         feed.complaint = f"{strange} items that are no objects"
     return feed
 

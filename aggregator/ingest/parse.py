@@ -15,22 +15,19 @@ from datetime import datetime
 from typing import Any
 
 from aggregator.ingest import fastlane, jsonfeed
+from aggregator.ingest.challenge import LOOK_AT, challenger
 from aggregator.ingest.clean import clean_feed
 from aggregator.ingest.document import Text, decode
-from aggregator.ingest.fastlane import images_in_order, is_picture, width_of
 from aggregator.ingest.hints import HintTexts, feed_hints
-from aggregator.ingest.raw import RawEntry, RawFeed
+from aggregator.ingest.media import images_in_order, is_picture, width_of
+from aggregator.ingest.mend import is_xml_character, mended
+from aggregator.ingest.raw import RawEntry, RawFeed, fuller
 from aggregator.types import FailureReason, ParsedFeed, ParseFailed
 
 MAX_DOCUMENT = 16 << 20  # bytes; fetching stops at 8 MiB by default, a pushed document might not
 
 _FEED_ROOT = re.compile(r"<(?:[a-z]{1,20}:)?(?:rss|feed|rdf|channel)[\s>/]", re.IGNORECASE)
 _HTML_ROOT = re.compile(r"<(?:html|head|body|title|script|meta|div|p|h1)[\s>/]", re.IGNORECASE)
-_CHALLENGE = re.compile(
-    r"cf-(?:chl|browser-verification|challenge)|/cdn-cgi/challenge|Just a moment\.\.\.|Attention Required! \| Cloud"
-    r"|_Incapsula_Resource|captcha-delivery|px-captcha|Checking your browser|DDoS protection by|aws-waf-token",
-    re.IGNORECASE,
-)
 # A feed that some template wrapped into a page's skeleton.
 _FEED_INSIDE = re.compile(
     r"""<feed\s[^<>]{0,400}?xmlns\s?=\s?["']http://(?:www\.w3\.org/2005/Atom|purl\.org/atom)|<rss\s[^<>]{0,400}?version\s?=""",
@@ -74,9 +71,20 @@ def parse(
         return ParseFailed(FailureReason.MALFORMED, "declares entities of its own, which we do not expand")
     if failure := _no_feed(text):
         return failure
-    if text.complaint is None and (feed := fastlane.read(text.body.encode())) is not None:
-        return clean_feed(feed, url, known, now, "fast")
+    raw_feed = _by_fast_lane(text)
+    if raw_feed is not None:
+        return clean_feed(raw_feed, url, known, now, "fast")
     return _by_feedparser(text, url, known, now)
+
+
+def _by_fast_lane(text: Text) -> RawFeed | None:
+    feed, complaint = fastlane.read(text.body.encode("utf-8", "replace")), text.complaint
+    if feed is None and (repaired := mended(text.body)):
+        body, complaint = repaired
+        feed = fastlane.read(body.encode("utf-8", "replace"))
+    if feed is not None:
+        feed.complaint = complaint
+    return feed
 
 
 def _gunzipped(document: bytes) -> bytes | ParseFailed:
@@ -113,8 +121,10 @@ def _no_feed(text: Text) -> ParseFailed | None:
 
 
 def _web_page(body: str) -> ParseFailed:
-    if _CHALLENGE.search(body[:100_000]):
-        return ParseFailed(FailureReason.BLOCKED, "a page that asks for proof of being human, not a feed")
+    if who := challenger({}, body[:LOOK_AT].encode()):
+        return ParseFailed(
+            FailureReason.BLOCKED, f"{who} asks for proof of being human instead of answering with a feed"
+        )
     title = _TITLE.search(body[:100_000])
     named = f" ({html.unescape(' '.join(title[1].split()))[:80]!r})" if title else ""
     for tag in _LINK_TAG.findall(body[:200_000]):
@@ -166,9 +176,7 @@ def _fed(body: str) -> Any:
 
 def _valid_reference(match: re.Match[str]) -> str:
     number = int(match[1], 16) if match[1] else int(match[2])
-    if number in (9, 10, 13) or 32 <= number < 0xD800 or 0xE000 <= number < 0xFFFE or 0x10000 <= number < 0x110000:
-        return match[0]
-    return ""
+    return match[0] if is_xml_character(number) else ""
 
 
 def _complaint(result: Any, text: Text) -> str | None:
@@ -208,8 +216,10 @@ def _raw_entry(entry: Any, is_atom: bool) -> RawEntry:
         for link in links
         if link.get("rel") == "enclosure"
     ]
-    content = _content_of(entry, is_atom)
+    content, is_second = _content_of(entry, is_atom)
     summary = _source_of(entry, "summary", is_atom)
+    if is_second and not is_atom:
+        content = fuller(content, summary)  # itunes:summary or the like, behind a description
     tags = [tag.get("label") or tag.get("term") for tag in entry.get("tags", [])]
     return RawEntry(
         guid=entry.get("id") or None,
@@ -254,15 +264,17 @@ def _source_of(context: Any, key: str, is_atom: bool) -> str | None:
     return value
 
 
-def _content_of(entry: Any, is_atom: bool) -> str | None:
-    best = None
+def _content_of(entry: Any, is_atom: bool) -> tuple[str | None, bool]:
+    """The entry's content as HTML source, and whether it only says that it is text."""
+    best, is_text = None, True
     for part in entry.get("content", []):
         value = _string(part.get("value"))
-        if value and is_atom and part.get("type") == "text/plain":
+        is_plain = part.get("type") == "text/plain"
+        if value and is_atom and is_plain:
             value = html.escape(value, quote=False)
-        if value and (best is None or part.get("type") in ("text/html", "application/xhtml+xml")):
-            best = value
-    return best
+        if value and (best is None or not is_plain):
+            best, is_text = value, is_plain
+    return best, is_text
 
 
 def _authors_of(entry: Any) -> str | None:

@@ -10,10 +10,14 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import TypeVar
 
 from aggregator.types import FeedHints
 
 FINGERPRINT_BYTES = 16
+MAX_READ = 10_000  # entries that are looked at; the longest of 203 real feeds has 1,000
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -87,9 +91,31 @@ def fingerprint(entry: RawEntry) -> bytes:
     return digest.digest()
 
 
+def fuller(text: str | None, summary: str | None) -> str | None:
+    """The text where it says more than the summary: of two descriptions the longer one is the content."""
+    return text if text and summary and len(text) > len(summary) else None
+
+
+def some(entries: list[T]) -> list[T]:
+    """All of them, or the first and the last of absurdly many (a feed's newest are the one or the other)."""
+    return entries if len(entries) <= MAX_READ else entries[: MAX_READ // 2] + entries[-MAX_READ // 2 :]
+
+
 def count_of(text: str | None) -> int:
     """The number of comments that `text` claims; 0 where it claims none that makes sense."""
     return int(text) if text and len(text) <= 7 and text.isascii() and text.isdigit() else 0
+
+
+def without_mail(author: str) -> str:
+    """The name in `mail@host (Name)` or `Name <mail@host>`, else all of it."""
+    if "@" not in author or len(author) > 500:
+        return author
+    match = _NAMED_AFTER_MAIL.match(author) or _NAMED_BEFORE_MAIL.match(author)
+    return match[1].strip() if match else author
+
+
+_NAMED_AFTER_MAIL = re.compile(r"^(?:mailto:)?[^\s@()<>]{1,100}@[^\s@()<>]{1,200}\s*\(([^()]{1,200})\)$")
+_NAMED_BEFORE_MAIL = re.compile(r"^([^<>()@]{2,200}?)\s*[<(][^\s@<>()]{1,100}@[^\s@<>()]{1,200}[>)]$")
 
 
 def mended(text: str) -> str:
