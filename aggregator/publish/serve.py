@@ -144,6 +144,8 @@ class _Connection(RequestHandler):
         """A line of text with the headers that every answer has; the reason is in our log, not in theirs."""
         if status >= 500:
             self.logger.error("request failed: %s", request.path[:200], exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("the answer broke off, another cannot follow it")
         answer = plain(status, "that is not a request" if status == 400 else "this failed, and it is our fault")
         response = web.Response(status=status, headers=answer.headers, body=answer.body)
         response.force_close()

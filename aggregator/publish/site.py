@@ -48,6 +48,9 @@ class Page:
 PageProvider = Callable[[str, Mapping[str, str]], Awaitable[Page | None]]
 
 
+_BUSY = Page(503)
+
+
 class PublicSite:
     """Answers readers. `pages` is asked for what the shelf does not hold, at most `workers` at a time; its answers are
     kept for `keep` seconds, at most `kept` of them, and all are dropped when something new is published."""
@@ -91,7 +94,9 @@ class PublicSite:
         if page.location is not None:
             is_ours = page.location.startswith("/")
             return redirect(page.status, self._prefix + page.location if is_ours else page.location)
-        return ready.answer(headers, page.status) if ready else plain(page.status, "gone")
+        if ready is None:
+            return plain(page.status, "too many ask at once", (("Retry-After", "5"),))
+        return ready.answer(headers, page.status)
 
     def _on_shelf(self, path: str) -> Ready | None:
         documents = self._shelf.documents
@@ -143,8 +148,8 @@ class PublicSite:
             self._cache.move_to_end(key)
             return kept[1], kept[2]
         page = await self._asked(key, path, query)
-        if page is None:  # what is not there is not kept: guessed addresses would push out what is read
-            return None, None
+        if page is None or page is _BUSY:  # not kept: guessed addresses would push out what is read
+            return page, None
         ready = Ready(page.document, _FOR_A_PAGE) if page.document else None
         self._cache[key] = (monotonic() + self._keep, page, ready)
         while len(self._cache) > self._kept:
@@ -157,7 +162,7 @@ class PublicSite:
         if (running := self._asking.get(key)) is not None:
             return await asyncio.shield(running)
         if len(self._asking) >= self._most_waiting:
-            return Page(503)
+            return _BUSY
         self._asking[key] = asyncio.get_running_loop().create_future()
         answer = self._asking[key]
         try:
