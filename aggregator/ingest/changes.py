@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 from aggregator.text import title_key
 from aggregator.types import FeedChanges, KnownEntry, NewEntry, ParsedEntry, ParsedFeed, UpdatedEntry
@@ -66,8 +65,8 @@ def _hash(kind: str, value: str) -> int:
 
 def is_home_page(url: str) -> bool:
     """Whether the address is a whole site's, which some feeds give every entry as its link."""
-    parts = urlsplit(url)
-    return parts.path in ("", "/") and not parts.query and not parts.fragment
+    host, _, rest = url.partition("://")[2].partition("/")
+    return not rest and "?" not in host and "#" not in host
 
 
 @dataclass(frozen=True, slots=True, eq=False)
