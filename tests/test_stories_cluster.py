@@ -78,6 +78,6 @@ def test_the_window_is_forgotten_and_a_restart_remembers() -> None:
     restarted.load([entry(1, "Harbour bridge opens", "https://news.example/bridge", story_id=placed.story_id)])
     again = entry(2, "Harbour bridge opens", "https://news.example/bridge")
     assert restarted.place(again).duplicate_of == stories.place(again).duplicate_of == 1
-    stories.expire(NOON + timedelta(hours=73))
+    stories.expire(NOON + timedelta(hours=85))
     assert len(stories) == 0
     assert stories.place(replace(again, entry_id=3)).begins

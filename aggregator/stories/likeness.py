@@ -24,7 +24,7 @@ WEIGHTS_FILE = Path(__file__).parent / "model" / "likeness.json"
 DAY = 86_400.0
 LONGEST_GAP = 3.0  # days: nothing merges beyond the window
 UNKNOWN_GAP = 0.2  # days: the middle of labelled pairs that are the same, for entries without a date
-Vector = NDArray[np.float32]
+Vector = NDArray[np.float16] | NDArray[np.float32]
 
 MEASURES = (
     "words",  # cosine of title and text
@@ -107,8 +107,8 @@ def measures(one: Subject, other: Subject) -> tuple[float, ...]:
         words,
         titles,
         max(small_title, large_title),
-        float(small.vector @ large.vector),
-        float(small.title_vector @ large.title_vector),
+        _cosine(small.vector, large.vector),
+        _cosine(small.title_vector, large.title_vector),
         2 * common_names / all_names if all_names else 0.0,
         common / least if least else 0.0,
         sum(rarest[:3]) / 10,
@@ -125,6 +125,10 @@ def gap_days(one: Subject, other: Subject) -> float:
     if one.at is None or other.at is None:
         return UNKNOWN_GAP
     return min(LONGEST_GAP, abs(one.at - other.at) / DAY)
+
+
+def _cosine(one: Vector, other: Vector) -> float:
+    return float(one.astype(np.float32) @ other.astype(np.float32))  # products of halves would lose digits
 
 
 def _rows(terms: Terms) -> zip[tuple[int, float, float, float, int]]:

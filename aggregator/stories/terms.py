@@ -54,6 +54,7 @@ class Lexicon:
 
     def __init__(self, frequencies: Mapping[str, int], names: frozenset[str], documents: int) -> None:
         self.documents = documents
+        self.words = tuple(frequencies)
         self.ids = {term: number for number, term in enumerate(frequencies)}
         self.idf = [math.log((documents + 1) / (count + 1)) for count in frequencies.values()]
         self.names = names
@@ -91,15 +92,12 @@ class Lexicon:
         """Whether a term names somebody or something; `is_capital` says how it was written inside a sentence."""
         return term in self.names or (is_capital and term not in self.ids and not term[0].isdigit())
 
+    def spelling(self, number: int) -> str:
+        """The term with this id, empty for one outside the table (its id is a hash)."""
+        return self.words[number] if number < len(self.words) else ""
+
     def terms_of(self, title: str, text: str = "") -> Terms:
         """The terms of an entry; `text` is plain."""
-        return self._collected(title, text)[0]
-
-    def spelled(self, title: str, text: str = "") -> dict[int, str]:
-        """The terms of an entry as words, by id: what explanations show."""
-        return self._collected(title, text)[1]
-
-    def _collected(self, title: str, text: str) -> tuple[Terms, dict[int, str]]:
         counts: Counter[str] = Counter()
         in_title: Counter[str] = Counter()
         capital: set[str] = set()
@@ -113,20 +111,18 @@ class Lexicon:
                 capital.add(term)
         for term, count in in_title.items():
             counts[term] += TITLE_COUNTS * count
-        spelled: dict[int, str] = {}
         rows = []
         for term, count in counts.items():
             weight = self.weight(term)
             if weight > 0:
                 number = self.id_of(term)
-                spelled[number] = term
                 is_in_title = IN_TITLE if term in in_title else 0
                 flags = (IS_NAME if self.is_name(term, term in capital) else 0) | is_in_title
                 flags |= IS_NUMBER if term[0].isdigit() else 0
                 rows.append((number, weight * (1 + math.log(count)), weight if is_in_title else 0.0, weight, flags))
         whole = math.sqrt(sum(row[1] ** 2 for row in rows)) or 1.0
         titled = math.sqrt(sum(row[2] ** 2 for row in rows)) or 1.0
-        terms = Terms(
+        return Terms(
             array("I", [row[0] for row in rows]),
             array("f", [row[1] / whole for row in rows]),
             array("f", [row[2] / titled for row in rows]),
@@ -135,7 +131,6 @@ class Lexicon:
             sum(row[3] for row in rows),
             sum(row[3] for row in rows if row[4] & IS_NAME),
         )
-        return terms, spelled
 
 
 def tokens(text: str) -> Iterator[tuple[str, bool]]:

@@ -1,0 +1,95 @@
+"""The window's entries by what they speak of: which few of 50,000 are worth comparing with a new one.
+
+In: members with their terms. Out: the nearest by cosine of terms. Postings are arrays by term; forgotten members leave
+holes that are closed now and then.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from aggregator.stories.compare import Article
+from aggregator.types import StoredEntry
+
+NEAREST = 24  # members compared in full; of labelled pairs the right one was among the first 10 in all but 1 %
+FAINT = 0.08  # cosine below which nothing merges
+HOLES = 0.25  # share of forgotten members at which the holes are closed
+
+
+@dataclass(slots=True)
+class Member:
+    """An entry of the window, without its text, and the article that comparisons see."""
+
+    entry: StoredEntry
+    article: Article
+
+
+class Window:
+    """Members in slots, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._members: list[Member | None] = []
+        self._slots: dict[int, int] = {}  # by entry_id
+        self._postings: dict[int, tuple[array[int], array[float]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __iter__(self) -> Iterator[Member]:
+        return (member for member in self._members if member is not None)
+
+    def get(self, entry_id: int) -> Member | None:
+        """The member of this entry, None where the window has it not."""
+        slot = self._slots.get(entry_id)
+        return self._members[slot] if slot is not None else None
+
+    def add(self, member: Member) -> None:
+        """Remember a member, as the last to come."""
+        slot = len(self._members)
+        self._members.append(member)
+        self._slots[member.entry.entry_id] = slot
+        self._post(slot, member)
+
+    def drop(self, entry_id: int) -> None:
+        """Forget a member."""
+        self._members[self._slots.pop(entry_id)] = None
+        if len(self._members) - len(self._slots) > max(1_000, HOLES * len(self._members)):
+            self._close_holes()
+
+    def nearest(self, article: Article, count: int = NEAREST) -> list[Member]:
+        """The members that share most with an article, the nearest first; ties go to the older."""
+        scores = np.zeros(len(self._members), dtype=np.float32)
+        terms = article.subject.terms
+        for number, weight in zip(terms.ids, terms.weights, strict=True):
+            posting = self._postings.get(number)
+            if posting is not None:
+                scores[np.frombuffer(posting[0], dtype=np.uint32)] += weight * np.frombuffer(posting[1], np.float32)
+        slots = np.flatnonzero(scores > FAINT)
+        best = slots[np.lexsort((slots, -scores[slots]))]
+        found: list[Member] = []
+        for slot in best.tolist():
+            member = self._members[slot]
+            if member is not None:
+                found.append(member)
+                if len(found) == count:
+                    break
+        return found
+
+    def _post(self, slot: int, member: Member) -> None:
+        terms = member.article.subject.terms
+        for number, weight in zip(terms.ids, terms.weights, strict=True):
+            posting = self._postings.get(number)
+            if posting is None:
+                self._postings[number] = posting = (array("I"), array("f"))
+            posting[0].append(slot)
+            posting[1].append(weight)
+
+    def _close_holes(self) -> None:
+        members = list(self)
+        self._members, self._slots, self._postings = [], {}, {}
+        for member in members:
+            self.add(member)
