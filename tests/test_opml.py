@@ -26,7 +26,7 @@ def test_feeds_are_read_from_nested_folders_in_order() -> None:
               <outline type="rss" text="One" xmlUrl="https://one.example/feed" htmlUrl="https://one.example/"/>
               <outline type="rss" text="short" title="Two  &#x202e;lines" xmlUrl="https://two.example/feed"/>
             </outline></outline>
-            <outline text="https://three.example/feed" xmlUrl="https://three.example/feed" category="/x,/Marketing/SEO"/>
+            <outline text="https://3.example/feed" xmlUrl="https://3.example/feed" category="/x,/Marketing/SEO"/>
             """
         )
     )
@@ -35,7 +35,7 @@ def test_feeds_are_read_from_nested_folders_in_order() -> None:
         (
             Subscription("https://one.example/feed", "One", "companies"),
             Subscription("https://two.example/feed", "Two lines", "companies"),
-            Subscription("https://three.example/feed", None, "marketing"),
+            Subscription("https://3.example/feed", None, "marketing"),
         )
     )
 
