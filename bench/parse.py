@@ -41,7 +41,8 @@ def rss_document(entries: int = ENTRIES) -> str:
         'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:atom="http://www.w3.org/2005/Atom" '
         'xmlns:media="http://search.yahoo.com/mrss/" xmlns:slash="http://purl.org/rss/1.0/modules/slash/"><channel>'
         "<title>The Herald</title><link>https://herald.example/</link><description>News</description>"
-        f'<language>en</language><atom:link href="{URL}" rel="self" type="application/rss+xml"/><ttl>60</ttl>{items}</channel></rss>'
+        f'<language>en</language><atom:link href="{URL}" rel="self" type="application/rss+xml"/>'
+        f"<ttl>60</ttl>{items}</channel></rss>"
     )
 
 
@@ -68,12 +69,13 @@ def atom_document(entries: int = ENTRIES) -> str:
             f'<entry><title type="html">Quillon opens plant {number}</title><id>tag:herald.example,2026:{number}</id>'
             f'<link rel="alternate" type="text/html" href="https://herald.example/{number}"/>'
             f"<author><name>Ann</name></author>"
-            f"<published>2026-05-04T{number % 24:02}:15:00Z</published><updated>2026-05-04T{number % 24:02}:15:00Z</updated>"
+            f"<published>2026-05-04T{number % 24:02}:15:00Z</published>"
+            f"<updated>2026-05-04T{number % 24:02}:15:00Z</updated>"
             f'<category term="Industry"/><content type="html">{escape(body)}</content></entry>\n'
         )
     return (
-        '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en"><title>The Herald'
-        f'</title><id>{URL}</id><updated>2026-05-04T00:00:00Z</updated><link href="https://herald.example/"/>'
+        '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en">'
+        f'<title>The Herald</title><id>{URL}</id><updated>2026-05-04T00:00:00Z</updated><link href="https://herald.example/"/>'
         f"{''.join(made)}</feed>"
     )
 

@@ -1,8 +1,8 @@
 """How far the fast lane and feedparser agree: python -m bench.parse_agreement [FOLDER …] [--show FIELD]
 
 Every document that the fast lane reads is read by feedparser as well, both are cleaned by the same code, and entries
-are compared in order. `date` compares our reading of the dates' text with feedparser's. Default folders: the fixtures in
-tests/data/feeds, and the shared feeds where they are.
+are compared in order. `date` compares our reading of the dates' text with feedparser's. Default folders: the
+fixtures in tests/data/feeds, and the shared feeds where they are.
 """
 
 from __future__ import annotations

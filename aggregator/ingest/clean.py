@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from aggregator.html import first_image, sanitise, to_text
 from aggregator.ingest.dates import parse_date
-from aggregator.ingest.raw import RawEntry, RawFeed, count_of, fingerprint, without_mail
+from aggregator.ingest.raw import MAX_READ, RawEntry, RawFeed, count_of, fingerprint, without_mail
 from aggregator.text import one_line, xml_safe
 from aggregator.types import Enclosure, ParsedEntry, ParsedFeed
 from aggregator.urls import MAX_URL, http_url
@@ -48,6 +48,8 @@ def clean_feed(raw: RawFeed, url: str, known: frozenset[bytes], now: datetime, l
     new: list[ParsedEntry] = []
     unchanged: list[bytes] = []
     for entry in entries:
+        if not (entry.title or entry.link or entry.guid or entry.summary or entry.content):
+            continue  # `<item/>`: nothing to show and nothing to know it by
         mark = fingerprint(entry)
         if mark in known:
             unchanged.append(mark)
@@ -74,7 +76,8 @@ def _bounded(raw: RawFeed, now: datetime) -> tuple[list[RawEntry], str | None]:
         return raw.entries, raw.complaint
     dated = [parse_date(entry.published or entry.updated, now) or _LONG_AGO for entry in raw.entries]
     newest = sorted(range(len(dated)), key=lambda index: dated[index], reverse=True)[:MAX_ENTRIES]
-    cut = f"{len(raw.entries):,} entries, the newest {MAX_ENTRIES:,} kept"
+    count = len(raw.entries)
+    cut = f"{count:,}{' or more' if count >= MAX_READ else ''} entries, the newest {MAX_ENTRIES:,} kept"
     complaint = f"{raw.complaint}; {cut}" if raw.complaint else cut
     return [raw.entries[index] for index in sorted(newest)], complaint
 

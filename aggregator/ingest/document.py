@@ -134,8 +134,9 @@ def _root_start(text: str) -> int:
 
 def _doctype_end(text: str, position: int) -> int:
     """The index of the `>` that closes the document type at `position`, past an internal subset; -1 without one."""
-    close, subset = text.find(">", position), text.find("[", position)
-    if subset < 0 or close < subset:
+    close = text.find(">", position)
+    subset = text.find("[", position, close)
+    if subset < 0:
         return close
     end = text.find("]", subset)
     return text.find(">", end) if end >= 0 else -1

@@ -87,8 +87,8 @@ def _authors(item: dict[str, Any]) -> str | None:
     return ", ".join(filter(None, (_plain(person.get("name")) for person in people[:5]))) or None
 
 
-def _bounded_int(digits: str) -> int:
-    return int(digits) if len(digits) < 20 else 0
+def _bounded_int(digits: str) -> int | None:
+    return int(digits) if len(digits) < 20 else None
 
 
 def _is_number(value: object) -> bool:

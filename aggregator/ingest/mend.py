@@ -15,7 +15,11 @@ _VERBATIM = re.compile(r"<!\[CDATA\[|<!--")
 _AMPERSAND = re.compile(
     r"&(?!(?:lt|gt|amp|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)(?:([A-Za-z][A-Za-z0-9]{1,31});|#[xX]?[0-9a-fA-F]{0,9};?)?"
 )
-_REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,9}));")
+# Emoji as Java's and JavaScript's writers spell them: a reference for each half.
+_PAIR = re.compile(
+    r"&#([xX][dD][89abAB][0-9a-fA-F]{2}|5[5-6][0-9]{3});&#([xX][dD][c-fC-F][0-9a-fA-F]{2}|5[67][0-9]{3});"
+)
 _ROOT = re.compile(r"<((?:[A-Za-z]{1,20}:)?(?:rss|feed|RDF))[\s>]")
 
 
@@ -26,7 +30,7 @@ def mended(body: str) -> tuple[str, str] | None:
         body = body[:end]
         complaints.append("text behind the end")
     fixed = "".join(
-        part if is_verbatim else _REFERENCE.sub(_valid, _AMPERSAND.sub(_spelled_out, part))
+        part if is_verbatim else valid_references(_AMPERSAND.sub(_spelled_out, part))
         for part, is_verbatim in _parts(body)
     )
     if fixed != body:
@@ -66,6 +70,18 @@ def _spelled_out(match: re.Match[str]) -> str:
         character = html5.get(match[1] + ";")
         return html.escape(character) if character else f"&amp;{match[1]};"
     return "&amp;"
+
+
+def valid_references(text: str) -> str:
+    """The text with character references that XML allows: halves of a UTF-16 pair joined, the impossible dropped."""
+    return _REFERENCE.sub(_valid, _PAIR.sub(_joined, text))
+
+
+def _joined(match: re.Match[str]) -> str:
+    high, low = (int(digits[1:], 16) if digits[0] in "xX" else int(digits) for digits in match.groups())
+    if 0xD800 <= high < 0xDC00 <= low < 0xE000:
+        return chr(0x10000 + (high - 0xD800) * 0x400 + low - 0xDC00)
+    return match[0]
 
 
 def _valid(match: re.Match[str]) -> str:

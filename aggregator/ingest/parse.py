@@ -20,7 +20,7 @@ from aggregator.ingest.clean import clean_feed
 from aggregator.ingest.document import Text, decode
 from aggregator.ingest.hints import HintTexts, feed_hints
 from aggregator.ingest.media import images_in_order, is_picture, width_of
-from aggregator.ingest.mend import is_xml_character, mended
+from aggregator.ingest.mend import mended, valid_references
 from aggregator.ingest.raw import RawEntry, RawFeed, fuller
 from aggregator.types import FailureReason, ParsedFeed, ParseFailed
 
@@ -141,7 +141,6 @@ def _web_page(body: str) -> ParseFailed:
 # ---------------------------------------------------------------- feedparser
 
 _FORMATS = {"rss10": "rss10", "rss090": "rss09x", "atom10": "atom10", "atom03": "atom03", "atom": "atom10"}
-_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,8}));?")
 
 
 def _by_feedparser(text: Text, url: str, known: frozenset[bytes], now: datetime) -> ParsedFeed | ParseFailed:
@@ -161,7 +160,7 @@ def _fed(body: str) -> Any:
     import feedparser
 
     # Nothing before the root (its searches there are quadratic), our own declaration, no declared entities, no
-    # character references that it would raise for. `[` keeps a later `<!ENTITY` from being read as a declaration.
+    # character references that it would raise for; a later `<!ENTITY` is text to it.
     body = _REFERENCE.sub(
         _valid_reference, body.replace("<!ENTITY", "&lt;!ENTITY").replace("<!DOCTYPE", "&lt;!DOCTYPE")
     )
@@ -172,11 +171,6 @@ def _fed(body: str) -> Any:
         sanitize_html=False,
         resolve_relative_uris=False,
     )
-
-
-def _valid_reference(match: re.Match[str]) -> str:
-    number = int(match[1], 16) if match[1] else int(match[2])
-    return match[0] if is_xml_character(number) else ""
 
 
 def _complaint(result: Any, text: Text) -> str | None:
