@@ -1,0 +1,299 @@
+"""Pages: whole without script, safe with anything in them, the same for the same stories; and editions made of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import hostile
+import pytest
+from builders import NOW, a_sectioning, a_stored_entry, a_story, ago
+
+from aggregator.publish.edition import Press
+from aggregator.publish.item import item_of
+from aggregator.publish.pages import IN_SECTION, LEADS, front_page, static_files
+from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, FeedSettings, SiteSettings
+from aggregator.types import SECTIONS, Story
+
+SITE = SiteSettings(public_url="https://news.example/desk", timezone="Europe/Prague")
+_VOID = {"meta", "link", "img", "br", "hr", "input", "path", "circle"}
+
+
+class Outline(HTMLParser):
+    """What a page is made of; fails on a tag that is not closed where it must be."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page.decode("utf-8"))
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str, attribute: str) -> list[str]:
+        return [attrs[attribute] or "" for name, attrs in self.tags if name == tag and attribute in attrs]
+
+
+def press(site: SiteSettings = SITE, **content: object) -> Press:
+    return Press(site, DEFAULT_FEEDS, ContentSettings(**content))
+
+
+def some_stories() -> list[Story]:
+    """Five of every section, one of them told by three outlets."""
+    stories = [
+        a_story(f"Story {n} about {section}", section=section, published=ago(hours=n), updated_at=ago(hours=n))
+        for section in SECTIONS
+        for n in range(1, 6)
+    ]
+    entries = tuple(
+        a_stored_entry("Everybody tells this", source=name) for name in ("The Herald", "The Post", "The Wire")
+    )
+    big = a_story(entries=entries, published=ago(hours=7), updated_at=ago(hours=7), labels=("mergers",))
+    return [*stories, big]
+
+
+def pages_of(press: Press, stories: list[Story]) -> dict[str, bytes]:
+    pages = {
+        path: doc.body for path, doc in press.edition(stories, NOW).items() if doc.content_type.startswith("text/html")
+    }
+    pages |= {f"/story/{story.ref}": press.story_page(story, why=("because",)).body for story in stories}
+    pages["gone"] = press.gone_page("<b>Old</b>", "https://old.example/", "abc").body
+    return pages
+
+
+@pytest.mark.parametrize("stories", [some_stories(), [], hostile.stories()], ids=["some", "none", "hostile"])
+@pytest.mark.parametrize("text", ["excerpt", "full"])
+def test_every_page_is_well_formed_and_runs_nothing(stories, text):
+    for path, page in pages_of(press(text=text), stories).items():
+        outline = Outline(page) if text == "excerpt" else None
+        lower = page.lower()
+        for bad in (b"<script", b"<iframe", b"<object", b"<form", b"<style", b" style=", b"<base", b"javascript:"):
+            # `javascript:` may stand in text, never in an attribute
+            assert bad not in re.sub(rb">[^<]*<", b"><", lower), (path, bad)
+        assert not re.search(rb"<[a-z][^>]*\son[a-z]+=", re.sub(rb'"[^"]*"', b'""', lower)), path
+        if outline:
+            assert [tag for tag, _ in outline.tags].count("h1") == 1
+            for address in outline.all("a", "href") + outline.all("img", "src"):
+                assert address.startswith(("http://", "https://", "/desk/", "#")), (path, address)
+            assert "s3cret" not in page.decode()
+
+
+def test_pages_speak_the_sites_language_and_time():
+    page = press().edition([a_story(published=NOW, updated_at=NOW)], NOW)["/"].body.decode()
+    assert '<html lang="en">' in page
+    assert '<time datetime="2026-03-04T12:00:00Z">4 Mar 2026, 13:00</time>' in page
+    assert "Times are Europe/Prague" in page
+
+
+def test_the_front_page_shows_each_story_once_and_says_how_many_tell_it():
+    page = press().edition(some_stories(), NOW)["/"].body.decode()
+    titles = re.findall(r"<h[23]><a href=\"([^\"]+)\">([^<]+)", page)
+    assert len(titles) == len(set(titles)) == 21
+    assert "3 outlets" in page
+
+
+def test_what_most_outlets_tell_leads_and_equals_stand_by_age():
+    items = [
+        item_of(story, SITE, ContentSettings())
+        for story in sorted(some_stories(), key=lambda s: -s.published.timestamp())
+    ]
+    leads, sections = front_page(items)
+    assert leads[0].title == "Everybody tells this"
+    assert [lead.title for lead in leads[1:]] == [item.title for item in items[: LEADS - 1]]
+    assert [name for name, _ in sections] == list(SECTIONS)
+    assert all(len(items) <= IN_SECTION for _, items in sections)
+
+
+def test_a_lead_with_a_picture_stands_first():
+    stories = [a_story(f"Number {n}", published=ago(hours=n)) for n in range(3)]
+    stories[2] = replace(stories[2], lead=replace(stories[2].lead, image_url="https://h.example/i.jpg"))
+    leads, _ = front_page([item_of(story, SITE, ContentSettings()) for story in stories])
+    assert [lead.title for lead in leads] == ["Number 2", "Number 0", "Number 1"]
+
+
+def test_every_page_names_every_feed():
+    for path, page in pages_of(press(), some_stories()).items():
+        outline = Outline(page)
+        offered = [attrs["href"] for tag, attrs in outline.tags if tag == "link" and attrs.get("rel") == "alternate"]
+        assert offered == [f"/desk/{feed.slug}.{end}" for feed in DEFAULT_FEEDS for end in ("atom", "rss", "json")], (
+            path
+        )
+
+
+def test_links_between_pages_lead_somewhere():
+    stories = some_stories()
+    printer = press()
+    documents = printer.edition(stories, NOW)
+    known = {*documents, *(f"/story/{story.ref}" for story in stories)}
+    for path, page in pages_of(printer, stories).items():
+        outline = Outline(page)
+        for address in outline.all("a", "href") + outline.all("link", "href"):
+            if address.startswith("/desk"):
+                assert (address.removeprefix("/desk").partition("#")[0] or "/") in known, (path, address)
+
+
+def test_pictures_are_shown_only_if_configured():
+    story = a_story(lead=a_stored_entry(image_url="https://h.example/i.jpg"))
+    for images in (True, False):
+        for path, page in pages_of(press(images=images), [story]).items():
+            if path in ("/", "/tech", f"/story/{story.ref}"):
+                assert (b"https://h.example/i.jpg" in page) == images
+
+
+def test_a_notice_stands_on_every_page():
+    site = replace(SITE, notice="Everything here is <invented>.")
+    for page in pages_of(press(site), some_stories()).values():
+        assert b'<p class="notice" role="note">Everything here is &lt;invented&gt;.</p>' in page
+
+
+def test_a_story_page_says_who_tells_it_and_why_it_is_here():
+    entries = (
+        a_stored_entry(
+            "Lead tells",
+            author="Ann Bee",
+            source="The Herald",
+            first_seen=ago(hours=2),
+            comments_url="https://h.example/c",
+            comment_count=7,
+        ),
+        a_stored_entry("Post tells", source="The Post", link="https://post.example/q", first_seen=ago(hours=3)),
+    )
+    story = a_story(
+        entries=entries, sectioning=a_sectioning("tech", 0.87, second="companies", reasons=("says “plant”",))
+    )
+    page = press().story_page(story, why=("shares “Quillon”",)).body.decode()
+    for expected in (
+        "<h1>Lead tells</h1>",
+        "By Ann Bee",
+        "Read at The Herald",
+        "7 comments",
+        "2 outlets tell this story",
+        '<a href="https://post.example/q">Post tells</a>',
+        "Filed under tech and companies, 87 % sure.",
+        "says “plant”",
+        "shares “Quillon”",
+        '<meta property="og:title" content="Lead tells">',
+        f'<link rel="canonical" href="https://news.example/desk/story/{story.ref}">',
+    ):
+        assert expected in page, expected
+    assert page.index("Post tells") < page.rindex("Lead tells</a>"), "coverage runs in time"
+
+
+def test_related_stories_are_named_so_only_if_they_are():
+    stories, printer = some_stories(), press()
+    printer.edition(stories, NOW)
+    latest = printer.story_page(stories[0]).body.decode()
+    assert "Also new in tech" in latest
+    assert stories[0].ref not in re.findall(r'<h3><a href="/desk/story/(\w+)', latest)
+    related = printer.story_page(stories[0], related=[stories[7], stories[0]]).body.decode()
+    assert "You may also like" in related
+    assert re.findall(r'<h3><a href="/desk/story/(\w+)', related) == [stories[7].ref]
+
+
+def test_a_foreign_headline_is_marked_as_such():
+    story = a_story(lead=a_stored_entry("Überschrift", language="de-AT"))
+    assert b'<article class="story" lang="de-AT">' in press().story_page(story).body
+
+
+def test_static_files_are_named_by_their_hash_and_found_by_pages():
+    style = next(path for path in static_files() if path.endswith(".css"))
+    assert re.fullmatch(r"/static/style\.[0-9a-f]{10}\.css", style)
+    assert f'href="/desk{style}"'.encode() in press().edition([], NOW)["/"].body
+    assert {"/favicon.ico", "/favicon.svg"} <= set(static_files())
+
+
+def test_the_front_page_is_light():
+    documents = press().edition([s for n in range(4) for s in some_stories()], NOW)
+    style = next(doc for path, doc in documents.items() if path.endswith(".css"))
+    assert len(documents["/"].gzip) + len(style.gzip) < 60_000
+
+
+# ---------------------------------------------------------------- editions
+
+
+def test_nothing_changes_while_nothing_changed():
+    printer = press()
+    first = printer.edition(some_stories(), NOW)
+    again = printer.edition(some_stories(), NOW + timedelta(hours=1))
+    assert all(again[path] is first[path] for path in first)
+    assert first.keys() == again.keys()
+
+
+def test_two_installations_with_the_same_stories_print_the_same_bytes():
+    stories = some_stories()
+    one, other = press().edition(stories, NOW), press().edition(reversed(stories), NOW + timedelta(days=3))
+    assert one == other, "after a start, the content's own dates stand as Last-Modified"
+
+
+def test_what_changed_is_dated_now_and_the_rest_stays():
+    printer, stories = press(), some_stories()
+    first = printer.edition(stories, NOW)
+    later = NOW + timedelta(hours=1)
+    lead = replace(stories[0].lead, title="A better headline")
+    stories[0] = replace(stories[0], lead=lead, entries=(lead,), updated_at=later)
+    second = printer.edition(stories, later)
+    changed = {path for path in second if second[path] is not first[path]}
+    assert changed == {
+        "/",
+        "/news",
+        "/tech",
+        *(f"/{slug}.{end}" for slug in ("news", "tech") for end in ("atom", "rss", "json")),
+    }
+    assert {second[path].last_modified for path in changed} == {later}
+    assert b"A better headline" in second["/tech.atom"].body
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda story: replace(story, sectioning=a_sectioning("companies")),
+        lambda story: replace(story, labels=("new",)),
+        lambda story: replace(
+            story,
+            lead=(lead := replace(story.lead, source=replace(story.lead.source, title="Renamed"))),
+            entries=(lead,),
+        ),
+    ],
+    ids=["filed elsewhere", "labelled", "source renamed"],
+)
+def test_what_the_operator_changes_is_seen_though_the_story_did_not_move(change):
+    story, printer = a_story(), press()
+    first = printer.edition([story], NOW)["/news.atom"]
+    assert printer.edition([change(story)], NOW)["/news.atom"].body != first.body
+    assert (
+        printer.edition([change(story)], NOW)["/news.atom"].body
+        == press().edition([change(story)], NOW)["/news.atom"].body
+    )
+
+
+def test_an_edition_holds_every_address_of_the_contract():
+    documents = press().edition(some_stories(), NOW)
+    expected = {f"/{feed.slug}{end}" for feed in DEFAULT_FEEDS for end in ("", ".atom", ".rss", ".json")}
+    assert expected | {"/", "/about", "/feeds.opml", "/favicon.ico", "/robots.txt"} <= documents.keys()
+    assert b'xmlUrl="https://news.example/desk/tech.atom"' in documents["/feeds.opml"].body
+
+
+def test_a_section_without_a_feed_still_has_its_page():
+    printer = Press(SITE, (FeedSettings("all", "All of it"),), ContentSettings())
+    documents = printer.edition(some_stories(), NOW)
+    assert {"/all", "/tech", "/economics"} <= documents.keys()
+    assert "/tech.atom" not in documents
+    assert set(printer.wanted) == {"all", *SECTIONS}
+
+
+def test_off_topic_stories_are_on_no_page():
+    story = a_story("Cup final tonight", section="none")
+    for path, document in press().edition([story], NOW).items():
+        assert b"Cup final" not in document.body, path
