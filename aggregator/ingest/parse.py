@@ -161,9 +161,7 @@ def _fed(body: str) -> Any:
 
     # Nothing before the root (its searches there are quadratic), our own declaration, no declared entities, no
     # character references that it would raise for; a later `<!ENTITY` is text to it.
-    body = _REFERENCE.sub(
-        _valid_reference, body.replace("<!ENTITY", "&lt;!ENTITY").replace("<!DOCTYPE", "&lt;!DOCTYPE")
-    )
+    body = valid_references(body.replace("<!ENTITY", "&lt;!ENTITY").replace("<!DOCTYPE", "&lt;!DOCTYPE"))
     document = b'<?xml version="1.0" encoding="utf-8"?>\n' + body.encode("utf-8", "replace")
     return feedparser.parse(
         io.BytesIO(document),  # a stream, never bytes: feedparser would open bytes that look like a path
