@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from postgres import postgres_server, postgres_url, sqlite_template, store, store_url  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_SHARED = "shared data is not here"  # the one reason for which CI lets a test skip

@@ -149,7 +149,7 @@ def still_ours(connection: sa.Connection, feed_ids: Iterable[int], worker: str |
         )
         if worker is not None:
             query = query.where(feeds.c.lease_owner == worker)
-        found.update({feed_id: maybe_moment(at) for feed_id, at in connection.execute(query)})
+        found.update({row.feed_id: maybe_moment(row.last_success_at) for row in connection.execute(query)})
     return found
 
 
@@ -239,7 +239,7 @@ def by_url(connection: sa.Connection, url: str) -> FeedState | None:
 
 def entry_counts(connection: sa.Connection) -> dict[int, int]:
     query = sa.select(entries.c.feed_id, sa.func.count()).group_by(entries.c.feed_id)
-    return dict(connection.execute(query).tuples())
+    return dict(connection.execute(query).all())
 
 
 # ---------------------------------------------------------------- hosts

@@ -142,7 +142,7 @@ def _stories_of(connection: sa.Connection, entry_ids: list[int]) -> dict[int, by
     found: dict[int, bytes] = {}
     query = sa.select(entries.c.entry_id, entries.c.story_id).where(entries.c.story_id.is_not(None))
     for some in in_chunks(entry_ids):
-        found.update(dict(connection.execute(query.where(entries.c.entry_id.in_(some))).tuples()))
+        found.update(connection.execute(query.where(entries.c.entry_id.in_(some))).all())
     return found
 
 
@@ -151,7 +151,7 @@ def _count(connection: sa.Connection, story_ids: set[bytes]) -> dict[bytes, int]
     found: dict[bytes, int] = {}
     query = sa.select(entries.c.story_id, sa.func.count(entries.c.feed_id.distinct())).group_by(entries.c.story_id)
     for some in in_chunks(sorted(story_ids)):
-        found.update(dict(connection.execute(query.where(entries.c.story_id.in_(some))).tuples()))
+        found.update(connection.execute(query.where(entries.c.story_id.in_(some))).all())
     return found
 
 
