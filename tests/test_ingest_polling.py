@@ -253,18 +253,18 @@ def lived(gaps_hours, policy=POLICY, days=28):
     return state
 
 
-def test_busy_feeds_are_asked_more_often_by_the_square_root():
+def test_busy_feeds_are_asked_more_often():
     busy = lived(lambda now: 1)
     rare = lived(lambda now: int(now.hour % 12 == 0))
     ratio = wait(rare) / wait(busy)
     assert 25 * MINUTE < wait(busy) < 35 * MINUTE  # one an hour: `every`
-    assert 2 < ratio < 6  # 12 times fewer entries: 3.5 in the long run
+    assert 3 < ratio < 12  # 12 times fewer entries: 9.4 by the law, less with an entry just in
     assert busy.next_poll_why.startswith("rhythm: about 24 a day")
 
 
 def test_a_silent_feed_is_left_alone_but_never_longer_than_slowest():
     state = lived(lambda now: int(now < NOW - 26 * DAY))
-    assert wait(state) > 2 * HOUR
+    assert wait(state) > 4 * HOUR
     for week in range(1, 30):
         now = NOW + week * timedelta(days=7)
         state = after_poll(state, unmodified(), None, POLICY, now)
