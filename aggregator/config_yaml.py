@@ -78,6 +78,7 @@ def shorten(value: object) -> str:
 def read(path: Path, file: str | None = None) -> Document:
     """The file at `path`; `file` is how messages call it, by default as the path was given."""
     file = file if file is not None else str(path)
+    file = file if file.isprintable() else ascii(file)  # a message stays one line
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)

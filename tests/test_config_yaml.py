@@ -126,6 +126,10 @@ def test_what_is_no_readable_file_says_so(tmp_path: Path) -> None:
     assert "c.yaml: is larger than 32 MiB" in fault(Path("/dev/zero"))
 
 
+def test_a_file_name_of_several_lines_makes_one_line_of_message() -> None:
+    assert str(config_yaml.read(Path("/nowhere/a\nb")).problems[0]).startswith("'/nowhere/a\\nb': there is no such file")
+
+
 def test_a_file_of_somebody_else_says_who_we_are(tmp_path: Path) -> None:
     secret = tmp_path / "secret.yaml"
     secret.write_text("a: 1\n")
