@@ -127,7 +127,9 @@ def test_what_is_no_readable_file_says_so(tmp_path: Path) -> None:
 
 
 def test_a_file_name_of_several_lines_makes_one_line_of_message() -> None:
-    assert str(config_yaml.read(Path("/nowhere/a\nb")).problems[0]).startswith("'/nowhere/a\\nb': there is no such file")
+    fault = str(config_yaml.read(Path("/nowhere/a\nb")).problems[0])
+
+    assert fault.startswith("'/nowhere/a\\nb': there is no such file")
 
 
 def test_a_file_of_somebody_else_says_who_we_are(tmp_path: Path) -> None:
