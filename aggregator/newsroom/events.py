@@ -12,22 +12,23 @@ from random import Random
 
 from aggregator.newsroom.outlets import LINKS, MIRROR, OUTLETS, WIRE
 from aggregator.newsroom.words import (
-    CLOSERS,
+    BEATS,
     COMPANIES,
     COUNTRIES,
+    ENDS,
     FIRST_NAMES,
-    GOODS,
-    KINDS,
-    LAST_NAMES,
+    OFF_TOPIC,
+    OFF_TOPIC_ENDS,
+    PEOPLE,
     PLACES,
-    PRODUCTS,
-    Kind,
 )
 
 BACKLOG = 60
-EVENTS = len(KINDS) * len(COUNTRIES)  # beyond this a kind would meet the same country again
-PACE = 5.5  # seconds between events
+EVENTS = 310
+PACE = 15.0  # seconds between events; with two or three reports of each there is something new every six
 CORRECTED_AFTER = 40.0
+# Which section the next event belongs to, over and over.
+CYCLE = ("tech", "companies", "economics", "marketing", "none", "companies", "tech", "marketing", "economics", "tech")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +50,46 @@ class Telling:
     is_discussed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What one voice makes of an event."""
+
+    title: str
+    paragraphs: tuple[str, ...]
+
+
 def starts_at(event: int) -> float:
     """When an event becomes known: half an hour apart before the start, `PACE` seconds apart after it."""
     if event < BACKLOG:
         return (event - BACKLOG) * 1800.0 + Random(f"start {event}").uniform(0, 1200)
-    return 3 + (event - BACKLOG) * PACE + Random(f"start {event}").uniform(0, 2.5)
+    return 3 + (event - BACKLOG) * PACE + Random(f"start {event}").uniform(0, 4)
+
+
+def section_of(event: int) -> str:
+    """What a careful editor would file the event under; `none` for off-topic."""
+    return CYCLE[event % len(CYCLE)]
+
+
+def number_in_section(event: int) -> int:
+    """How many events of the same section came before."""
+    turns, place = divmod(event, len(CYCLE))
+    return turns * CYCLE.count(section_of(event)) + CYCLE[:place].count(section_of(event))
 
 
 def facts(event: int) -> dict[str, str]:
-    """The names and numbers of an event, for the templates in `words`."""
+    """The names and numbers of an event, for the phrases in `words`."""
     rng = Random(f"facts {event}")
-    turn, kind = divmod(event, len(KINDS))
-    person, person2 = (f"{rng.choice(FIRST_NAMES)} {rng.choice(LAST_NAMES)}" for _ in range(2))
-    # Steps of 7 through lists of prime length: each kind meets every company, country and place once.
-    company = turn * 7 + kind * 11
-    amount = rng.choice((12, 18, 25, 40, 65, 90, 120, 180, 240, 310, 450, 700)) + rng.randrange(9)
+    country = event * 7 % len(COUNTRIES)
     return {
-        "company": COMPANIES[company % len(COMPANIES)],
-        "rival": COMPANIES[(company + 1 + rng.randrange(len(COMPANIES) - 1)) % len(COMPANIES)],
-        "country": COUNTRIES[company % len(COUNTRIES)],
-        "country2": COUNTRIES[(company + 1 + rng.randrange(len(COUNTRIES) - 1)) % len(COUNTRIES)],
-        "place": PLACES[company % len(PLACES)],
-        "place2": PLACES[(company + 1 + rng.randrange(len(PLACES) - 1)) % len(PLACES)],
-        "person": person,
-        "person2": person2,
-        "product": rng.choice(PRODUCTS),
-        "goods": rng.choice(GOODS),
-        "amount": f"${amount} million",
+        "company": COMPANIES[event * 2],
+        "rival": COMPANIES[event * 2 + 1],
+        "country": COUNTRIES[country],
+        "country2": COUNTRIES[country - rng.randrange(1, len(COUNTRIES))],
+        "place": PLACES[event * 2],
+        "place2": PLACES[event * 2 + 1],
+        "person": PEOPLE[event * 2],
+        "person2": PEOPLE[event * 2 + 1],
+        "amount": f"${round(10 ** rng.uniform(1, 2.9))} million",
         "share": str(rng.randrange(6, 48)),
         "small": f"{rng.randrange(2, 29) / 10:.1f}",
         "rate": f"{rng.randrange(9, 29) / 4:.2f}",
@@ -85,14 +99,51 @@ def facts(event: int) -> dict[str, str]:
     }
 
 
+def wording(event: int, voice: int) -> Wording:
+    """The event in one of four voices: same facts, other words. What one says in the title another says below it."""
+    names, section, number = facts(event), section_of(event), number_in_section(event)
+    if section == "none":
+        kind = OFF_TOPIC[number % len(OFF_TOPIC)]
+        told = kind.voices[voice]
+        paragraphs = (told.lede, *kind.details[:2], OFF_TOPIC_ENDS[voice])
+        return Wording(told.title.format(**names), tuple(text.format(**names) for text in paragraphs))
+
+    beat = BEATS[section]
+    told = beat.voices[voice]
+    # Lists of different lengths, so that the three combine anew each time round.
+    does, (thing, about), twist = (
+        beat.does[number % len(beat.does)][1],
+        beat.things[number * 5 % len(beat.things)],
+        beat.twists[(number * 3 + number // len(beat.things) * 7) % len(beat.twists)],
+    )
+
+    def filled(pattern: str, variant: int) -> str:
+        did = does[variant % len(does)].format(o=thing[variant % len(thing)], **names)
+        with_it = twist[variant % len(twist)]
+        return pattern.format(did=did, twist=with_it, Twist=with_it[0].upper() + with_it[1:], **names)
+
+    paragraphs = (filled(told.lede, voice + 1), about.format(**names), ENDS[voice].format(**names))
+    return Wording(filled(told.title, voice), tuple(text for text in paragraphs if text))
+
+
+def category_of(event: int) -> str:
+    """What the outlets tag the event with."""
+    section, number = section_of(event), number_in_section(event)
+    return (
+        OFF_TOPIC[number % len(OFF_TOPIC)].category
+        if section == "none"
+        else BEATS[section].does[number % len(BEATS[section].does)][0]
+    )
+
+
 @lru_cache(maxsize=EVENTS)
 def tellings(event: int) -> tuple[Telling, ...]:
     """Every report of an event, in no order: in the outlets' own words, the wire's, and the copies of it."""
     rng = Random(f"tellings {event}")
-    kind, names = KINDS[event % len(KINDS)], facts(event)
+    section = section_of(event)
     begins = starts_at(event)
     # Outlets that name a section more than once are the likelier to tell.
-    able = [outlet.key for outlet in OUTLETS for section in outlet.covers if section == kind.section]
+    able = [outlet.key for outlet in OUTLETS for covered in outlet.covers if covered == section]
     rng.shuffle(able)
     tellers = list(dict.fromkeys(able))[: rng.choices((1, 2, 3), (50, 30, 20))[0]]
     is_wired = rng.random() < 0.3
@@ -100,12 +151,11 @@ def tellings(event: int) -> tuple[Telling, ...]:
         tellers.insert(0, WIRE)
     voice = rng.randrange(4)
     told = [
-        _in_own_words(event, key, kind, names, (voice + place) % 4, _delay(rng, begins, place))
-        for place, key in enumerate(tellers)
+        _in_own_words(event, key, (voice + place) % 4, _delay(rng, begins, place)) for place, key in enumerate(tellers)
     ]
     if is_wired:
         told += _copies_of_the_wire(rng, told[0], tellers)
-    if kind.section in ("tech", "companies") and rng.random() < 0.35:
+    if section in ("tech", "companies") and rng.random() < 0.35:
         told.append(_pointer(rng, told[-1]))
     return tuple(told)
 
@@ -120,24 +170,22 @@ def _delay(rng: Random, begins: float, place: int) -> float:
     return begins + rng.uniform(12, 70)
 
 
-def _in_own_words(event: int, key: str, kind: Kind, names: dict[str, str], voice: int, at: float) -> Telling:
+def _in_own_words(event: int, key: str, voice: int, at: float) -> Telling:
     rng = Random(f"words {event} {key}")
-    details = rng.sample(kind.details, 2)
-    paragraphs = (kind.ledes[voice], *details, CLOSERS[kind.section][voice])
-    title = kind.titles[voice].format(**names)
+    said = wording(event, voice)
     is_corrected = rng.random() < 0.12
     return Telling(
         event=event,
         outlet=key,
         link_key=key,
         at=at,
-        section=kind.section,
-        category=kind.category,
-        title=title,
-        paragraphs=tuple(paragraph.format(**names) for paragraph in paragraphs),
-        author=f"{rng.choice(FIRST_NAMES)} {rng.choice(LAST_NAMES)}",
+        section=section_of(event),
+        category=category_of(event),
+        title=said.title,
+        paragraphs=said.paragraphs,
+        author=f"{rng.choice(FIRST_NAMES)} {PEOPLE[rng.randrange(len(PEOPLE))]}",
         corrected_at=at + CORRECTED_AFTER if is_corrected else None,
-        corrected_title=f"{title} (corrected)",
+        corrected_title=f"{said.title} (corrected)",
     )
 
 
