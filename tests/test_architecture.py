@@ -72,6 +72,9 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "psycopg": ("store*",),
     "numpy": ("stories.*",),
     "rensa": ("stories.*",),
+    # For training alone, run by hand and not installed with the product.
+    "scipy": ("stories.train*",),
+    "sklearn": ("stories.train*",),
     "re2": ("text",),
     "pydantic": ("config*",),
     "pydantic_core": ("config*",),
@@ -94,6 +97,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
         "workers",  # a pair of sockets between parent and child
         "ingest.child",
         "store.engine",  # the host's name, for the lock file
+        "demo",  # binds the newsroom's port before a configuration can name it; serve listens on it
     ),
     "ssl": ("ingest.fetch", "publish.serve"),
     "http.client": (),

@@ -33,7 +33,15 @@ def outcome(root: Path, folder: Path, **env: str) -> dict[str, int]:
     (folder / "test_module.py").write_text("import pytest\npytest.importorskip('no_such_package')\n")
     clean = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST")}
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", folder, "-p", "no:cacheprovider"]
-    env = clean | {"BMN_SHARED": str(folder / "nowhere"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | env
+    env = (
+        clean
+        | {
+            "BMN_SHARED": str(folder / "nowhere"),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": f"{root}:{root}/tests",
+        }
+        | env
+    )
     result = subprocess.run(
         [*command, "--continue-on-collection-errors", folder], env=env, capture_output=True, text=True, timeout=60
     )
