@@ -17,14 +17,15 @@ import numpy as np
 from aggregator.html import to_text
 from aggregator.stories.dedupe import Fingerprint, fingerprint, is_copy
 from aggregator.stories.likeness import MEASURES, Subject, Weights, gap_days, measures
-from aggregator.stories.terms import IS_NAME, TEXT_LENGTH, Lexicon
+from aggregator.stories.terms import IN_TITLE, IS_NAME, TEXT_LENGTH, Lexicon
 from aggregator.stories.vectors import Vectors
-from aggregator.stories.vetoes import veto
+from aggregator.stories.vetoes import Kind, counts_differ, kind_of, veto
 from aggregator.text import title_key
 from aggregator.types import StoredEntry
 from aggregator.urls import publisher_key
 
 MARKUP_LENGTH = 4_000  # characters of HTML that surely hold TEXT_LENGTH characters of text
+COPY_WORDS = 0.45  # cosine of words below which a copy is not looked for
 SHOWN = 8  # shared words named in an explanation
 
 
@@ -87,20 +88,42 @@ class Comparer:
 
     def compare(self, one: Article, other: Article) -> Comparison:
         """What two articles have in common."""
-        probability = self.weights.probability(measures(one.subject, other.subject))
-        return Comparison(probability, self._is_copy(one, other), self._veto(one, other), self.weights.merge)
+        values = measures(one.subject, other.subject)
+        probability = self.weights.probability(values)
+        is_near = values[0] >= COPY_WORDS or one.fingerprint.title_key == other.fingerprint.title_key != ""
+        copied = is_near and self._is_copy(one, other)
+        forbidden = self._veto(one.subject, other.subject) if probability >= self.weights.related else None
+        return Comparison(probability, copied, forbidden, self.weights.merge)
 
     def _is_copy(self, one: Article, other: Article) -> bool:
         gap = timedelta(days=gap_days(one.subject, other.subject))
+        mine, theirs = one.fingerprint, other.fingerprint
         is_one_outlet = one.subject.source is not None and one.subject.source == other.subject.source
-        if not is_copy(one.fingerprint, other.fingerprint, gap, is_one_outlet):
+        if not is_copy(mine, theirs, gap, is_one_outlet):
             return False
-        return veto(one.subject.title, other.subject.title) is None or one.fingerprint == other.fingerprint
+        if mine.title_key == theirs.title_key:
+            return True
+        titles = one.subject.title, other.subject.title
+        return (
+            not counts_differ(*titles)
+            and {Kind.RUNNING, Kind.ROUND_UP}.isdisjoint(map(kind_of, titles))
+            and not (strange_names(one.subject, other.subject) and strange_names(other.subject, one.subject))
+        )
 
-    def _veto(self, one: Article, other: Article) -> str | None:
-        if one.subject.source is not None and one.subject.source == other.subject.source:
-            return f"two articles of {one.subject.source}"
-        return veto(one.subject.title, other.subject.title)
+    def _veto(self, one: Subject, other: Subject) -> str | None:
+        if one.source is not None and one.source == other.source:
+            return f"two articles of {one.source}"
+        return veto(one.title, other.title) or self._different_names(one, other)
+
+    def _different_names(self, one: Subject, other: Subject) -> str | None:
+        """Who the two are about, where neither names anybody of the other's headline."""
+        mine, theirs = _names(one, IN_TITLE), _names(other, IN_TITLE)
+        if not mine or not theirs or mine & _names(other) or theirs & _names(one):
+            return None
+        return f"different names: {self._spelt(mine)} and {self._spelt(theirs)}"
+
+    def _spelt(self, numbers: frozenset[int]) -> str:
+        return ", ".join(sorted(filter(None, map(self.lexicon.spelling, numbers)))) or "unknown ones"
 
     def reasons(self, one: Article, other: Article, found: Comparison) -> list[str]:
         """The comparison in lines for a person: verdict, shared names and words, what weighed most, veto."""
@@ -121,7 +144,7 @@ class Comparer:
     def shared(self, one: Subject, other: Subject) -> tuple[list[str], list[str]]:
         """The names and the other words that both have, the most telling first; shortened to their stems."""
         spelled = self.lexicon.spelling
-        theirs = {number: flags for number, flags in zip(other.terms.ids, other.terms.flags, strict=True)}
+        theirs = dict(zip(other.terms.ids, other.terms.flags, strict=True))
         common = [
             (telling, number, flags | theirs[number])
             for number, telling, flags in zip(one.terms.ids, one.terms.telling, one.terms.flags, strict=True)
@@ -131,6 +154,17 @@ class Comparer:
         names = [spelled(number) for _, number, flags in common if flags & IS_NAME]
         words = [spelled(number) for _, number, flags in common if not flags & IS_NAME]
         return [name for name in names if name], [word for word in words if word]
+
+
+def strange_names(one: Subject, other: Subject) -> frozenset[int]:
+    """The names in one's headline that the other never mentions."""
+    return _names(one, IN_TITLE) - frozenset(other.terms.ids)
+
+
+def _names(subject: Subject, where: int = 0) -> frozenset[int]:
+    wanted = IS_NAME | where
+    rows = zip(subject.terms.ids, subject.terms.flags, strict=True)
+    return frozenset(number for number, flags in rows if flags & wanted == wanted)
 
 
 def explain_pair(one: StoredEntry, other: StoredEntry) -> tuple[str, ...]:

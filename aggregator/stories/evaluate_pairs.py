@@ -6,13 +6,12 @@ date is ignored; source and date may be null.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from aggregator.html import to_text
-from aggregator.stories.compare import Article, Comparer
+from aggregator.stories.compare import Comparer
 
 Row = Mapping[str, Any]
 

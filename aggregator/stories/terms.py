@@ -74,7 +74,7 @@ class Lexicon:
         return cls(dict(zip(terms, counts, strict=True)), names, documents)
 
     def weight(self, term: str) -> float:
-        """How telling a term is: the logarithm of how many documents there are to one that has it; 0 for common ones."""
+        """How telling a term is: the logarithm of how many documents there are to one that has it; 0 if common."""
         number = self.ids.get(term)
         if number is None:
             return self.rarest if len(term) > 1 else 0.0

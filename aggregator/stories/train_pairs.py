@@ -2,8 +2,8 @@
 
     python -m aggregator.stories.train_pairs ../shared/data
 
-In: `rss_stream_2026.jsonl.gz` (texts stay there) and `labels/pairs.tsv` (keys and labels, ours). First the figures: terms
-and weights from the first two weeks, judged on pairs of the third. Then the shipped files, from all of it.
+In: `rss_stream_2026.jsonl.gz` (texts stay there) and `labels/pairs.tsv` (keys and labels, ours). First the figures:
+terms and weights from the first two weeks, judged on pairs of the third. Then the shipped files, from all of it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One judged pair: same, duplicate, related or different. `weight` is how many pairs of the stream it stands for."""
+    """One judged pair: same, duplicate, related or different. `weight`: how many pairs of the stream it stands for."""
 
     older: str
     newer: str

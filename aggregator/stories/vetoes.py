@@ -51,14 +51,14 @@ _COMMENT = re.compile(
 # A counter's number is part of the name of the thing: Game 3, Q3, day 94, version 26.1.
 _COUNTERS = (
     r"game|day|round|part|week|season|episode|quarter|version|chapter|phase|stage|test|flight|no|number|matchday"
-    r"|series|level|tier|model|article|section|chapter|edition|volume|issue|build|beta|patch|group"
+    r"|series|level|tier|model|article|section|edition|volume|issue|build|beta|patch|group"
 )
 _COUNTED = re.compile(rf"\b({_COUNTERS})\.? ?#?(\d+(?:\.\d+)*)\b", re.IGNORECASE)
 _QUARTER = re.compile(
     r"\b(?:Q([1-4])|([1-4])Q|(first|second|third|fourth)[- ]quarter|H([12])|(first|second)[- ]half)\b", re.IGNORECASE
 )
 _VERSIONED = re.compile(r"\b([A-Z][A-Za-z]+)[ -]?v?(\d+(?:\.\d+)*)\b(?! ?(?:%|percent|per cent|million|billion|trillion))")
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATE = re.compile(
     r"\b(?:(jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?"
     r"|(\d{1,2})(?:st|nd|rd|th)? (jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*)\b",
@@ -66,13 +66,14 @@ _DATE = re.compile(
 )
 _YEAR = re.compile(r"\b((?:19|20)\d\d)\b")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?(?:%|percent|per cent|pct|pc\b)", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _ORDINALS = {"first": "1", "second": "2", "third": "3", "fourth": "4"}
 # "Trump 2", "May 5" and such are no versions; nor is a count of people or things after a verb.
 _NO_VERSIONS = frozenset(
     [*_MONTHS, "june", "july", "april", "march", "august", "september", "october", "november", "december", "january",
-     "february", "over", "at", "in", "to", "of", "top", "under", "the", "for", "by", "from", "with", "nearly", "about",
-     "least", "around", "some", "only", "age", "aged", "all", "kills", "killed", "kill", "and", "a", "its", "his", "her",
-     "after", "than", "on", "has", "says", "us", "gains", "falls", "rises", "world", "cup", "copa", "euro", "olympics",
+     "february", "over", "at", "bn", "m", "in", "to", "of", "top", "under", "the", "for", "by", "from", "with", "nearly", "about",
+     "least", "around", "some", "only", "age", "aged", "all", "kills", "killed", "kill", "and", "a", "its", "his",
+     "her", "after", "than", "on", "has", "says", "us", "gains", "falls", "rises", "world", "cup", "copa", "euro", "olympics",
      "summit", "dead", "killing", "injures", "wounds", "cuts", "adds", "raises", "hits", "up", "down"]
 )  # fmt: skip
 PERCENT_SLACK = 0.06  # of the larger: 4.2 % and 4 % are one figure rounded
@@ -101,25 +102,28 @@ def veto(one: str, other: str) -> str | None:
 
 
 def differing_numbers(one: str, other: str) -> str | None:
-    """The counter, version, quarter, date, year or percentage in which two headlines differ, in words, or None."""
-    for what, find in (
-        ("quarter", _quarters),
-        ("date", _dates),
-        ("year", _years),
-        ("", _counted),
-        ("version", _versions),
-    ):
-        difference = _difference(find(one), find(other))
-        if difference is not None:
-            return f"different {what} {difference}".replace("  ", " ")
-    return _differing_percentages(one, other)
-
-
-def _difference(mine: dict[str, set[str]], theirs: dict[str, set[str]]) -> str | None:
-    for name in mine.keys() & theirs.keys():
+    """The quarter, date, year, counter, version or percentage in which two headlines differ, in words, or None."""
+    mine, theirs = _facts(one), _facts(other)
+    for name in sorted(mine.keys() & theirs.keys()):
         if not mine[name] & theirs[name]:
-            return f"{name} {'/'.join(sorted(mine[name]))} and {'/'.join(sorted(theirs[name]))}".strip()
-    return None
+            return f"different {name}: {'/'.join(sorted(mine[name]))} and {'/'.join(sorted(theirs[name]))}"
+    return _differing_percentages(one, other) if "%" in mine and "%" in theirs else None
+
+
+@lru_cache(maxsize=20_000)
+def _facts(title: str) -> dict[str, frozenset[str]]:
+    """What a headline counts or dates by: quarter, half, date, year, game, version of … and what it says of each."""
+    if not any(character.isdigit() for character in title) and "quarter" not in title.lower():
+        return {}
+    found: dict[str, set[str]] = {}
+    for what in (_counted(title), _versions(title), _quarters(title), _dates(title), _years(title)):
+        for name, values in what.items():
+            found.setdefault(name, set()).update(values)
+    return {name: frozenset(values) for name, values in found.items()} | _percent_mark(title)
+
+
+def _percent_mark(title: str) -> dict[str, frozenset[str]]:
+    return {"%": frozenset("%")} if _PERCENT.search(title) else {}
 
 
 def _counted(title: str) -> dict[str, set[str]]:
@@ -134,7 +138,7 @@ def _versions(title: str) -> dict[str, set[str]]:
     for match in _VERSIONED.finditer(title):
         name = match[1].lower()
         if name not in _NO_VERSIONS and not _YEAR.fullmatch(match[2]):
-            found.setdefault(name, set()).add(match[2])
+            found.setdefault(f"{name} number", set()).add(match[2])
     return found
 
 
@@ -143,7 +147,7 @@ def _quarters(title: str) -> dict[str, set[str]]:
     for match in _QUARTER.finditer(title):
         quarter = match[1] or match[2] or (match[3] and _ORDINALS[match[3].lower()])
         half = match[4] or (match[5] and _ORDINALS[match[5].lower()])
-        found.setdefault("" if quarter else "half", set()).add(str(quarter or half))
+        found.setdefault("quarter" if quarter else "half", set()).add(str(quarter or half))
     return found
 
 
@@ -151,12 +155,17 @@ def _dates(title: str) -> dict[str, set[str]]:
     days = {
         f"{(match[1] or match[4])[:3].lower()} {int(match[2] or match[3])}" for match in _DATE.finditer(title)
     }
-    return {"": days} if days else {}
+    return {"date": days} if days else {}
 
 
 def _years(title: str) -> dict[str, set[str]]:
     years = set(_YEAR.findall(title))
-    return {"": years} if years else {}
+    return {"year": years} if years else {}
+
+
+def counts_differ(one: str, other: str) -> bool:
+    """Whether two nearly equal headlines differ in any number at all: then they are two articles."""
+    return set(_NUMBER.findall(one)) != set(_NUMBER.findall(other))
 
 
 def _differing_percentages(one: str, other: str) -> str | None:
