@@ -297,3 +297,23 @@ def test_off_topic_stories_are_on_no_page():
     story = a_story("Cup final tonight", section="none")
     for path, document in press().edition([story], NOW).items():
         assert b"Cup final" not in document.body, path
+
+
+def test_a_story_that_cannot_be_written_is_left_out_and_named(monkeypatch):
+    good, bad, printer = a_story("Good"), a_story("Bad"), press()
+
+    def item_or_fault(story, site, content):
+        if story is bad:
+            raise ValueError("cannot be written")
+        return item_of(story, site, content)
+
+    monkeypatch.setattr("aggregator.publish.edition.item_of", item_or_fault)
+    document = printer.edition([good, bad], NOW)["/tech.atom"].body
+    assert (b"Good" in document, b"Bad" in document) == (True, False)
+    assert printer.unprintable == {bad.ref}
+
+
+def test_a_grave_links_only_to_web_pages():
+    page = press().gone_page("Old\x00 <b>story</b>", "javascript:alert(1)", "abc").body
+    assert b"Old &lt;b&gt;story&lt;/b&gt;" in page
+    assert b"javascript:" not in page

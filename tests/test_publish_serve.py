@@ -18,7 +18,7 @@ from builders import NOW
 from aggregator.errors import ListenError
 from aggregator.publish import serve
 from aggregator.publish.answers import Answer
-from aggregator.publish.serve import Document, Listener, bound_sockets, documents, inherited_sockets, listen
+from aggregator.publish.serve import Listener, bound_sockets, inherited_sockets, listen
 from aggregator.publish.shelf import Shelf, rendered
 from aggregator.publish.site import PublicSite
 
@@ -311,7 +311,7 @@ def test_sockets_from_systemd_are_served(tmp_path):
     program = tmp_path / "child.py"
     program.write_text(
         "import asyncio, os\n"
-        "from aggregator.publish.serve import inherited_sockets, listen, documents, Document\n"
+        "from aggregator.publish.serve import inherited_sockets, listen\n"
         "from aggregator.publish.site import PublicSite\n"
         "from aggregator.publish.shelf import Shelf\n"
         "async def main():\n"
@@ -349,41 +349,3 @@ def test_sockets_from_systemd_are_served(tmp_path):
 def test_sockets_of_another_process_are_not_ours():
     assert inherited_sockets({}) == {}
     assert inherited_sockets({"LISTEN_PID": "1", "LISTEN_FDS": "2"}) == {}
-
-
-# ---------------------------------------------------------------- the small origin
-
-
-def test_documents_serve_a_scripted_origin():
-    async def run() -> None:
-        feed = Document(b"<rss/>")
-        listener = await documents(
-            {
-                "/feed": feed,
-                "/gone": Document(b"no", 410),
-                "/moved": Document(status=301, headers={"location": "/feed"}),
-                "/busy": Document(status=429, headers={"retry-after": "30"}),
-            }
-        )
-        status, headers, body = parted(await exchanged(listener, get("/feed?x=1")))
-        assert (status, body, headers["content-type"]) == (200, b"<rss/>", "application/xml; charset=utf-8")
-        known = f"If-None-Match: {headers['etag']}\r\n"
-        assert parted(await exchanged(listener, get("/feed", extra=known)))[0] == 304
-        assert parted(await exchanged(listener, get("/gone")))[0] == 410
-        assert parted(await exchanged(listener, get("/moved")))[1]["location"] == "/feed"
-        assert parted(await exchanged(listener, get("/busy")))[1]["retry-after"] == "30"
-        assert parted(await exchanged(listener, get("/nothing")))[0] == 404
-        await listener.stop()
-
-    asyncio.run(run())
-
-
-def test_documents_may_change_over_time():
-    async def run() -> None:
-        bodies = iter([b"one", b"two"])
-        listener = await documents(lambda path, known: Document(next(bodies), delay=0.01))
-        assert parted(await exchanged(listener, get("/a")))[2] == b"one"
-        assert parted(await exchanged(listener, get("/a")))[2] == b"two"
-        await listener.stop()
-
-    asyncio.run(run())

@@ -211,6 +211,9 @@ def test_what_is_not_there_is_a_page_for_people_and_a_line_for_readers():
         ("/news.atom", "public, max-age=300"),
         ("/", "public, max-age=60"),
         ("/static/style.abc.css", "public, max-age=31536000, immutable"),
+        ("/feed", "public, max-age=300"),
+        ("/tech/", "public, max-age=60"),
+        ("/nothing", "public, max-age=60"),
         ("/healthz", "no-store"),
     ],
 )

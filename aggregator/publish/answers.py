@@ -57,16 +57,15 @@ class Answerer(Protocol):
         """The answer that takes work."""
 
 
-def plain(status: int, message: str, headers: Headers = ()) -> Answer:
-    """A line of text that is never to be cached."""
-    always: Headers = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
+def plain(status: int, message: str, headers: Headers = (), cache_control: str = "no-store") -> Answer:
+    """A line of text, not to be cached unless said."""
+    always: Headers = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", cache_control))
     return Answer(status, (*SECURITY, *always, *headers), f"{message}\n".encode())
 
 
-def redirect(status: int, location: str, headers: Headers = ()) -> Answer:
+def redirect(status: int, location: str, cache_control: str, headers: Headers = ()) -> Answer:
     """Elsewhere."""
-    answer = plain(status, f"see {location}", (("Location", location), *headers))
-    return replace(answer, headers=tuple(pair for pair in answer.headers if pair[0] != "Cache-Control"))
+    return plain(status, f"see {location}", (("Location", location), *headers), cache_control)
 
 
 def method_not_allowed(allow: str = "GET, HEAD") -> Answer:

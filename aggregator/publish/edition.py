@@ -20,7 +20,9 @@ from aggregator.publish.pages import HTML_TYPE, Pages, static_files
 from aggregator.publish.settings import EMPTY_SINCE, ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import rendered
 from aggregator.publish.site import NOT_FOUND
+from aggregator.text import one_line
 from aggregator.types import SECTIONS, Rendered, Story
+from aggregator.urls import http_url
 
 OPML_TYPE = "text/x-opml; charset=utf-8"
 ON_PAGE = 60  # stories on a section's page
@@ -54,6 +56,8 @@ class Press:
         self._cooked: dict[UUID, Cooked] = {}
         self._documents: Mapping[str, Rendered] = previous or {}
         self._latest: dict[str, tuple[Item, ...]] = {}
+        self._static = static_files()
+        self.unprintable: set[str] = set()  # refs of stories left out because they could not be written
 
     @property
     def wanted(self) -> Mapping[str, tuple[tuple[str, ...], int, int]]:
@@ -98,7 +102,7 @@ class Press:
         add(NOT_FOUND, self.pages.not_found(), HTML_TYPE, None)
         add("/feeds.opml", self._opml(), OPML_TYPE, None)
         add("/robots.txt", b"User-agent: *\nAllow: /\n", "text/plain; charset=utf-8", None)
-        for path, (body, content_type) in static_files().items():
+        for path, (body, content_type) in self._static.items():
             add(path, body, content_type, None)
         self._cooked, self._documents, self._latest = used, documents, latest
         return documents
@@ -109,11 +113,12 @@ class Press:
         near = [self._item(other) for other in related if other.story_id != story.story_id][:RELATED]
         others = near or [each for each in self._latest.get((*item.sections, "")[0], ()) if each.ref != item.ref]
         body = self.pages.story(item, story.sectioning, others[:RELATED], why, similar=bool(near))
-        return rendered(body, HTML_TYPE, item.updated)
+        shown = (item, *others[:RELATED])
+        return rendered(body, HTML_TYPE, max(each.updated for each in shown))
 
     def gone_page(self, title: str, url: str | None, ref: str) -> Rendered:
         """`/story/{ref}` of a story that retention took."""
-        return rendered(self.pages.gone(title, url, ref), HTML_TYPE, EMPTY_SINCE)
+        return rendered(self.pages.gone(one_line(title), http_url(url), ref), HTML_TYPE, EMPTY_SINCE)
 
     def _cook(self, stories: Iterable[Story], used: dict[UUID, Cooked]) -> list[Cooked]:
         """The stories as items; what was cooked before and looks the same is not cooked again."""
@@ -123,17 +128,23 @@ class Press:
             if each is None:
                 each = self._cooked.get(story.story_id)
                 if each is None or each.seen != _visible(story):
-                    item = item_of(story, self.site, self.content)
-                    each = Cooked(
-                        _visible(story),
-                        item,
-                        xml.atom_item(item, self.site),
-                        xml.rss_item(item, self.site),
-                        feeds_json.json_item(item, self.site),
-                    )
+                    made = self._cooked_anew(story)
+                    if made is None:
+                        continue
+                    each = made
                 used[story.story_id] = each
             cooked.append(each)
         return cooked
+
+    def _cooked_anew(self, story: Story) -> Cooked | None:
+        try:
+            item = item_of(story, self.site, self.content)
+            atom, rss = xml.atom_item(item, self.site), xml.rss_item(item, self.site)
+            return Cooked(_visible(story), item, atom, rss, feeds_json.json_item(item, self.site))
+        except ValueError:
+            # `item_of` lets nothing through that cannot be written. Should it ever, one story is missing, not the feed.
+            self.unprintable.add(story.ref)
+            return None
 
     def _item(self, story: Story) -> Item:
         cooked = self._cooked.get(story.story_id)

@@ -13,18 +13,14 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from aggregator.errors import ListenError
 from aggregator.publish.answers import Answer, Answerer, plain
-from aggregator.publish.negotiate import is_not_modified
 
 KEEPALIVE = 30.0  # seconds in which a connection must bring a whole request, the first as well as the next
 SLOWEST_READER = 30.0  # seconds in which a client must take what waits for it
@@ -256,67 +252,3 @@ def _shown(each: socket.socket) -> str:
     if each.family == socket.AF_UNIX:
         return f"unix:{name}"
     return f"[{name[0]}]:{name[1]}" if each.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
-
-
-# ---------------------------------------------------------------- a small origin
-
-
-class OriginDocument(Protocol):
-    """What an origin answers at a path; `delay` in seconds before it does."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def delay(self) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An OriginDocument. A 200 without an ETag is given one."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/xml; charset=utf-8"})
-    delay: float = 0.0
-
-
-# Target and If-None-Match (which it may ignore: 304 is made of a 200 with a matching ETag) to what is there.
-Origin = Callable[[str, str | None], OriginDocument | None]
-
-
-class _Documents:
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
-
-    def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
-        return None
-
-    async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        document = self._origin(target, headers.get("If-None-Match"))
-        if document is None:
-            return plain(404, "there is nothing here")
-        await asyncio.sleep(document.delay)
-        said = {name.lower(): value for name, value in document.headers.items()}
-        if document.status == 200:
-            said.setdefault("etag", f'"{blake2b(document.body, digest_size=8).hexdigest()}"')
-            if is_not_modified(headers, said["etag"], datetime.max.replace(tzinfo=UTC)):
-                said.pop("content-type", None)
-                return Answer(304, tuple(said.items()))
-        return Answer(document.status, tuple(said.items()), document.body)
-
-
-async def documents(origin: Mapping[str, OriginDocument] | Origin, host: str = "127.0.0.1", port: int = 0) -> Listener:
-    """An origin of our own: path to document, or a function that knows. For the demonstration and for tests.
-
-    Port 0: any free one, see `Listener.url`. Whatever status a document has is sent as it is.
-    """
-    answerer = _Documents(origin if callable(origin) else _looked_up(origin))
-    return await listen(answerer, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-
-
-def _looked_up(documents: Mapping[str, OriginDocument]) -> Origin:
-    return lambda target, if_none_match: documents.get(target.partition("?")[0])

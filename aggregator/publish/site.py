@@ -93,7 +93,8 @@ class PublicSite:
             return self._not_found(path, headers)
         if page.location is not None:
             is_ours = page.location.startswith("/")
-            return redirect(page.status, self._prefix + page.location if is_ours else page.location)
+            location = self._prefix + page.location if is_ours else page.location
+            return redirect(page.status, location, _FOR_A_PAGE)
         if ready is None:
             return plain(page.status, "too many ask at once", (("Retry-After", "5"),))
         return ready.answer(headers, page.status)
@@ -129,9 +130,9 @@ class PublicSite:
         if path == "/feed":
             ending = FEED_TYPES[preferred_type(headers.get("Accept"), tuple(FEED_TYPES))]
             location = f"{self._prefix}/{self._main_feed}.{ending}"
-            return redirect(302, location, (("Vary", "Accept"), ("Cache-Control", _FOR_A_FEED)))
+            return redirect(302, location, _FOR_A_FEED, (("Vary", "Accept"),))
         if path is not None and len(path) > 1 and path.endswith("/") and path[:-1] in self._shelf.documents:
-            return redirect(308, self._prefix + path[:-1], (("Cache-Control", _FOR_A_PAGE),))
+            return redirect(308, self._prefix + path[:-1], _FOR_A_PAGE)
         if path is None or self._pages is None:
             return self._not_found(path, headers)
         return None
