@@ -77,11 +77,16 @@ def test_status_for_programs_and_for_people():
     assert "timeout: no answer within 30 s" in page
 
 
-def test_its_pages_find_their_style():
-    page = ask("/status").body.decode()
+def test_its_page_finds_its_style_here_and_links_to_the_public_site():
+    settings = SiteSettings(public_url="https://news.example/desk")
+    pages = Pages(settings, DEFAULT_FEEDS, ContentSettings())
+    views = AdminViews(lambda: b"", lambda: (True, ""), lambda: STATUS, lambda: b"")
+    admin = AdminSite(views, pages)
+    page = ask("/status", admin).body.decode()
     style = next(path for path in static_files() if path.endswith(".css"))
-    assert style in page
-    assert ask(style).status == 200
+    assert f'href="{style}"' in page
+    assert ask(style, admin).status == 200
+    assert '<a class="tech" href="https://news.example/desk/tech">' in page
 
 
 @pytest.mark.parametrize("target", ["/metrics", "/readyz", "/status", "/status.json", "/sources.opml", "/", "/nothing"])

@@ -116,12 +116,19 @@ class Pages:
         )
 
     def status(self, status: Mapping[str, Any]) -> bytes:
-        """The admin listener's `/status`: the document of `/status.json` for people."""
-        return self._page("status.html", "/status", status=status)
+        """The admin listener's `/status`: the document of `/status.json` for people.
+
+        Another listener: its links lead to the public pages, and only what pages are made of lies beside it.
+        """
+
+        def link(path: str) -> str:
+            return path if path.startswith(("/static/", "/favicon")) else self._site.public_url + path
+
+        return self._page("status.html", "/status", link=link, status=status)
 
     def _page(self, template: str, at: str, **values: Any) -> bytes:
         page = self._environment.get_template(template)
-        return page.render(at=at, link=lambda path: self._link(at, path), **values).encode("utf-8")
+        return page.render(**{"at": at, "link": lambda path: self._link(at, path)} | values).encode("utf-8")
 
     def _day(self, at: datetime) -> str:
         local = at.astimezone(self._zone)

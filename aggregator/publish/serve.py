@@ -191,6 +191,7 @@ def inherited_sockets(environment: Mapping[str, str], process_id: int | None = N
             name = "public" if position == 0 else "admin"
         inherited = socket.socket(fileno=_FD_START + position)
         inherited.setblocking(False)
+        inherited.set_inheritable(False)  # our parse children have no business with it
         sockets.setdefault(name, []).append(inherited)
     return sockets
 
