@@ -26,6 +26,7 @@ from aggregator.urls import publisher_key
 
 MARKUP_LENGTH = 4_000  # characters of HTML that surely hold TEXT_LENGTH characters of text
 COPY_WORDS = 0.45  # cosine of words below which a copy is not looked for
+OVERWHELMING = 0.95  # probability at which other names are the same people otherwise put ("Tehran", "the Saints")
 SHOWN = 8  # shared words named in an explanation
 
 
@@ -92,7 +93,9 @@ class Comparer:
         probability = self.weights.probability(values)
         is_near = values[0] >= COPY_WORDS or one.fingerprint.title_key == other.fingerprint.title_key != ""
         copied = is_near and self._is_copy(one, other)
-        forbidden = self._veto(one.subject, other.subject) if probability >= self.weights.related else None
+        forbidden = None
+        if probability >= self.weights.related:  # below, no rule is needed
+            forbidden = self._veto(one.subject, other.subject, probability)
         return Comparison(probability, copied, forbidden, self.weights.merge)
 
     def _is_copy(self, one: Article, other: Article) -> bool:
@@ -110,10 +113,13 @@ class Comparer:
             and not (strange_names(one.subject, other.subject) and strange_names(other.subject, one.subject))
         )
 
-    def _veto(self, one: Subject, other: Subject) -> str | None:
+    def _veto(self, one: Subject, other: Subject, probability: float) -> str | None:
         if one.source is not None and one.source == other.source:
             return f"two articles of {one.source}"
-        return veto(one.title, other.title) or self._different_names(one, other)
+        forbidden = veto(one.title, other.title)
+        if forbidden is None and probability < OVERWHELMING:
+            forbidden = self._different_names(one, other)
+        return forbidden
 
     def _different_names(self, one: Subject, other: Subject) -> str | None:
         """Who the two are about, where neither names anybody of the other's headline."""

@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.stories.terms import IS_NAME, IS_NUMBER, Terms
+from aggregator.stories.terms import IN_TITLE, IS_NAME, IS_NUMBER, Terms
 from aggregator.stories.vetoes import Kind, kind_of
 
 WEIGHTS_FILE = Path(__file__).parent / "model" / "likeness.json"
@@ -86,17 +86,21 @@ def measures(one: Subject, other: Subject) -> tuple[float, ...]:
     words = titles = small_title = large_title = common_names = common = 0.0
     rarest: list[float] = []
     numbers = 0
-    for number, weight, title_weight, telling, flags in _rows(small.terms):
+    small_length, large_length = small.terms.title_length, large.terms.title_length
+    for number, weight, telling, flags in _rows(small.terms):
         match = theirs.get(number)
         if match is None:
             continue
         words += weight * match[1]
-        titles += title_weight * match[2]
-        small_title += title_weight * match[1]
-        large_title += match[2] * weight
+        if flags & IN_TITLE:
+            small_title += telling / small_length * match[1]
+        if match[3] & IN_TITLE:
+            large_title += telling / large_length * weight
+        if flags & match[3] & IN_TITLE:
+            titles += telling * telling / (small_length * large_length)
         common += telling
         rarest.append(telling)
-        if (flags | match[4]) & IS_NAME:
+        if (flags | match[3]) & IS_NAME:
             common_names += telling
         numbers += bool(flags & IS_NUMBER)
     rarest.sort(reverse=True)
@@ -131,5 +135,5 @@ def _cosine(one: Vector, other: Vector) -> float:
     return float(one.astype(np.float32) @ other.astype(np.float32))  # products of halves would lose digits
 
 
-def _rows(terms: Terms) -> zip[tuple[int, float, float, float, int]]:
-    return zip(terms.ids, terms.weights, terms.title_weights, terms.telling, terms.flags, strict=True)
+def _rows(terms: Terms) -> zip[tuple[int, float, float, int]]:
+    return zip(terms.ids, terms.weights, terms.telling, terms.flags, strict=True)

@@ -11,7 +11,6 @@ import re
 import unicodedata
 import zlib
 from array import array
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,27 +29,39 @@ _UNKNOWN = 1 << 31  # ids from here on are hashes of terms outside the table
 _TOKEN = re.compile(r"[^\W_]+(?:[.'’&][^\W_]+|-(?=\d)[^\W_]+)*")  # at&t, u.s, 4.5, b-52; other hyphens part
 _DIGIT_COMMA = re.compile(r"(?<=\d),(?=\d{3})")
 _SENTENCE_ENDS = frozenset(".!?:\"“”‘|—–")
-_SAME = {"usa": "us", "america": "us", "american": "us", "america's": "us", "britain": "uk", "british": "uk",
-         "percent": "%", "zelenskyy": "zelensky", "govt": "government", "pm": "minister"}  # fmt: skip
+_PEOPLES = (
+    "american:us british:uk briton:uk french:france german:germany italian:italy spanish:spain portuguese:portugal"
+    " dutch:netherlands belgian:belgium swiss:switzerland austrian:austria swedish:sweden norwegian:norway danish:denmark"
+    " finnish:finland polish:poland czech:czechia hungarian:hungary romanian:romania greek:greece turkish:turkey"
+    " russian:russia ukrainian:ukraine israeli:israel iranian:iran iraqi:iraq lebanese:lebanon syrian:syria"
+    " egyptian:egypt chinese:china japanese:japan korean:korea taiwanese:taiwan indian:india pakistani:pakistan"
+    " australian:australia canadian:canada mexican:mexico brazilian:brazil argentine:argentina argentinian:argentina"
+    " colombian:colombia venezuelan:venezuela nigerian:nigeria kenyan:kenya irish:ireland scottish:scotland"
+    " european:europe"
+)
+_SAME = dict(pair.split(":") for pair in _PEOPLES.split()) | {
+    "usa": "us", "america": "us", "britain": "uk", "percent": "%", "zelenskyy": "zelensky", "govt": "government",
+    "pm": "minister",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The terms of one entry in parallel arrays: ids, weights in the whole and in the title (each of length 1 as a
-    vector; 0 where the term is not in the title), how telling each is in nats, and flags (IS_NAME, IN_TITLE,
-    IS_NUMBER). `total` and `names` sum up how telling all of them and the names among them are."""
+    """The terms of one entry in parallel arrays: ids, weights in the whole (of length 1 as a vector), how telling each
+    is in nats, and flags (IS_NAME, IN_TITLE, IS_NUMBER). `title_length` is that of the title's vector of tellings;
+    `total` and `names` sum up how telling all of them and the names among them are."""
 
     ids: array[int]
     weights: array[float]
-    title_weights: array[float]
     telling: array[float]
     flags: array[int]
+    title_length: float
     total: float
     names: float
 
 
 class Lexicon:
-    """Document frequencies of news terms. Thread-safe to read."""
+    """Document frequencies of news terms. Safe to share between threads."""
 
     def __init__(self, frequencies: Mapping[str, int], names: frozenset[str], documents: int) -> None:
         self.documents = documents
@@ -60,6 +71,7 @@ class Lexicon:
         self.names = names
         self.rarest = math.log((documents + 1) / 1.5)
         self.least = math.log(1 / COMMON)
+        self._facts: dict[str, tuple[int, float, int]] = {}
 
     @classmethod
     def load(cls, path: Path = TERMS_FILE) -> Self:
@@ -73,24 +85,21 @@ class Lexicon:
         names = frozenset(term for term, flag in zip(terms, flags, strict=True) if flag)
         return cls(dict(zip(terms, counts, strict=True)), names, documents)
 
-    def weight(self, term: str) -> float:
-        """How telling a term is: the logarithm of how many documents there are to one that has it; 0 if common."""
-        number = self.ids.get(term)
-        if number is None:
-            return self.rarest if len(term) > 1 else 0.0
-        if len(term) == 1 and term.isascii():
-            return 0.0
-        idf = self.idf[number]
-        return idf if idf > self.least else 0.0
+    def facts(self, term: str) -> tuple[int, float, int]:
+        """A term's id (below 2**32, the same in every process), how telling it is, and its flags.
 
-    def id_of(self, term: str) -> int:
-        """A number below 2**32 for a term, the same in every process."""
+        Telling is the logarithm of how many documents there are to one that has the term; 0 if it is common.
+        """
+        known = self._facts.get(term)
+        if known is not None:
+            return known
+        flags = (IS_NUMBER if term[0].isdigit() else 0) | (IS_NAME if term in self.names else 0)
         number = self.ids.get(term)
-        return number if number is not None else _UNKNOWN | (zlib.crc32(term.encode()) & 0x7FFFFFFF)
-
-    def is_name(self, term: str, is_capital: bool) -> bool:
-        """Whether a term names somebody or something; `is_capital` says how it was written inside a sentence."""
-        return term in self.names or (is_capital and term not in self.ids and not term[0].isdigit())
+        if number is None:  # not remembered: there is no end of these
+            return _UNKNOWN | (zlib.crc32(term.encode()) & 0x7FFFFFFF), self.rarest if len(term) > 1 else 0.0, flags
+        is_telling = self.idf[number] > self.least and not (len(term) == 1 and term.isascii())
+        self._facts[term] = number, self.idf[number] if is_telling else 0.0, flags
+        return self._facts[term]
 
     def spelling(self, number: int) -> str:
         """The term with this id, empty for one outside the table (its id is a hash)."""
@@ -98,54 +107,62 @@ class Lexicon:
 
     def terms_of(self, title: str, text: str = "") -> Terms:
         """The terms of an entry; `text` is plain."""
-        counts: Counter[str] = Counter()
-        in_title: Counter[str] = Counter()
+        counts: dict[str, int] = {}
         capital: set[str] = set()
         for term, is_capital in tokens(title):
-            in_title[term] += 1
+            counts[term] = counts.get(term, 0) + TITLE_COUNTS
             if is_capital:
                 capital.add(term)
+        in_title = set(counts)
         for term, is_capital in tokens(text[:TEXT_LENGTH]):
-            counts[term] += 1
+            counts[term] = counts.get(term, 0) + 1
             if is_capital:
                 capital.add(term)
-        for term, count in in_title.items():
-            counts[term] += TITLE_COUNTS * count
         rows = []
         for term, count in counts.items():
-            weight = self.weight(term)
-            if weight > 0:
-                number = self.id_of(term)
-                is_in_title = IN_TITLE if term in in_title else 0
-                flags = (IS_NAME if self.is_name(term, term in capital) else 0) | is_in_title
-                flags |= IS_NUMBER if term[0].isdigit() else 0
-                rows.append((number, weight * (1 + math.log(count)), weight if is_in_title else 0.0, weight, flags))
-        whole = math.sqrt(sum(row[1] ** 2 for row in rows)) or 1.0
-        titled = math.sqrt(sum(row[2] ** 2 for row in rows)) or 1.0
+            number, telling, flags = self.facts(term)
+            if telling > 0:
+                if term in in_title:
+                    flags |= IN_TITLE
+                if number >= _UNKNOWN and term in capital and not flags & IS_NUMBER:
+                    flags |= IS_NAME
+                rows.append((number, telling * _damped(count), telling, flags))
+        whole = math.sqrt(sum(row[1] * row[1] for row in rows)) or 1.0
         return Terms(
             array("I", [row[0] for row in rows]),
             array("f", [row[1] / whole for row in rows]),
-            array("f", [row[2] / titled for row in rows]),
-            array("f", [row[3] for row in rows]),
-            array("B", [row[4] for row in rows]),
-            sum(row[3] for row in rows),
-            sum(row[3] for row in rows if row[4] & IS_NAME),
+            array("f", [row[2] for row in rows]),
+            array("B", [row[3] for row in rows]),
+            math.sqrt(sum(row[2] * row[2] for row in rows if row[3] & IN_TITLE)) or 1.0,
+            sum(row[2] for row in rows),
+            sum(row[2] for row in rows if row[3] & IS_NAME),
         )
+
+
+@lru_cache(maxsize=1_000)
+def _damped(count: int) -> float:
+    return 1 + math.log(count)
 
 
 def tokens(text: str) -> Iterator[tuple[str, bool]]:
     """Each term of a text and whether it was capital inside a sentence (at its start everything is)."""
     text = _DIGIT_COMMA.sub("", text)
     for match in _TOKEN.finditer(text):
-        word = match[0]
-        before = text[max(0, match.start() - 2) : match.start()].strip()
-        starts = match.start() == 0 or before[-1:] in _SENTENCE_ENDS
-        for part in _parts(word):
-            yield part, word[0].isupper() and not starts
+        word, start = match[0], match.start()
+        term = _term(word)
+        if term:
+            is_capital = word[0].isupper() and start > 0 and _is_inside(text[max(0, start - 2) : start])
+            yield term, is_capital
+
+
+@lru_cache(maxsize=10_000)
+def _is_inside(before: str) -> bool:
+    """Whether what stands before a word leaves it inside its sentence."""
+    return before.strip()[-1:] not in _SENTENCE_ENDS
 
 
 @lru_cache(maxsize=100_000)
-def _parts(word: str) -> tuple[str, ...]:
+def _term(word: str) -> str:
     term = word.lower().replace("’", "'")
     if not term.isascii():
         term = "".join(c for c in unicodedata.normalize("NFKD", term) if not unicodedata.combining(c))
@@ -154,8 +171,8 @@ def _parts(word: str) -> tuple[str, ...]:
         term = term.replace("-", "")
     if "." in term and not any(c.isdigit() for c in term):
         term = term.replace(".", "") if len(term.replace(".", "")) <= term.count(".") + 1 else term
-    term = _SAME.get(term, term)
-    return (_stem(term),) if term else ()
+    term = _SAME.get(term) or _SAME.get(term.removesuffix("s")) or term
+    return _stem(term)
 
 
 def _stem(term: str) -> str:

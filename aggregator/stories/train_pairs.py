@@ -152,7 +152,9 @@ def fitted(values: Matrix, is_same: NDArray[np.bool_]) -> Weights:
     return Weights(tuple(float(factor) for factor in factors), constant, MERGE, RELATED)
 
 
-def figures(weights: Weights, values: Matrix, pairs: Sequence[Label], rows: Mapping[str, Row], is_weighted: bool) -> str:
+def figures(
+    weights: Weights, values: Matrix, pairs: Sequence[Label], rows: Mapping[str, Row], is_weighted: bool
+) -> str:
     """Precision, recall and F1 of merges at several thresholds, vetoes applied."""
     scores = np.array(
         [
@@ -187,7 +189,8 @@ def main(data: Path) -> None:
     weights = fitted(values[~is_test], same[~is_test])
     unseen = [pair for pair in judged if pair.part == "test"]
     for is_weighted in (False, True):
-        print(f"{len(unseen)} pairs of the last week, {'as frequent as in the stream' if is_weighted else 'as sampled'}")
+        how = "as frequent as in the stream" if is_weighted else "as sampled"
+        print(f"{len(unseen)} pairs of the last week, {how}")
         print(figures(weights, values[is_test], unseen, rows, is_weighted))
     save_terms(everything, TERMS_FILE)
     shipped = fitted(table(judged, rows, Lexicon.load(), vectors), same)

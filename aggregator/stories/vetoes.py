@@ -29,23 +29,27 @@ _RUNNING = re.compile(
     re.IGNORECASE,
 )
 _ROUND_UP = re.compile(
-    r"\b(?:briefing|bulletin|newsletter|round-?up|horoscopes?|crossword|wordle|quiz|digest|recap of the (?:day|week))\b"
+    r"\b(?:briefing|bulletin|newsletter|round-?up|horoscopes?|crossword|wordle|quiz|digest)\b"
+    r"|\brecap of the (?:day|week)\b"
     r"|\b(?:daily|weekly|morning|evening|intelligence|market) (?:brief|guide|wrap|open|note|update|report)\b"
-    r"|\bfirst thing\b|\bquick hits\b|\bweather tracker\b|\bthe (?:week|day) (?:in|ahead)\b|\bwhat to watch\b|\btop \d+\b"
+    r"|\bfirst thing\b|\bquick hits\b|\bweather tracker\b|\bthe (?:week|day) (?:in|ahead)\b"
+    r"|\bwhat to watch\b|\btop \d+\b|,? and more$"
     r"|\b(?:best|top) (?:\w+ ){0,4}deals?\b|\bdeals? (?:of the (?:day|week)|right now)\b|\bcoupons?\b|\bpromo codes?\b"
     r"|\b\d+ (?:things|stories|charts|takeaways) (?:to|you|we|from|that)\b|\blinks for\b|\bopen thread\b",
     re.IGNORECASE,
 )
 _EXPLAINER = re.compile(
-    r"^(?:why|how|what|who|when|where|which|is|are|can|could|will|does|do|did|was|should|inside|meet|the story of)\b"
-    r"|\bexplain(?:ed|er)\b|\bwhat (?:we|you|to) (?:know|expect|learned)\b|\ball to know\b|\bneed to know\b|\bnet worth\b"
+    r"^(?:why|how|what|who|when|where|which|is|are|can|could|will|does|do|did|was|should|inside|meet)\b"
+    r"|^the story of\b|\bexplain(?:ed|er)\b|\bwhat (?:we|you|to) (?:know|expect|learned)\b"
+    r"|\ball to know\b|\bneed to know\b|\bnet worth\b"
     r"|\bhere.s (?:why|what|how)\b|: (?:why|how|what|who|is|are|can|could|will|does|should)\b|\?|\btimeline\b"
-    r"|\bin (?:maps|charts|numbers|pictures)\b|\bkey (?:takeaways|questions|facts)\b|\b\d+ (?:reasons|ways|times|facts)\b",
+    r"|\bin (?:maps|charts|numbers|pictures)\b|\bkey (?:takeaways|questions|facts)\b"
+    r"|\b\d+ (?:reasons|ways|times|facts)\b",
     re.IGNORECASE,
 )
 _COMMENT = re.compile(
-    r"^(?:commentary|opinion|analysis|editorial|op-ed|review|fact check|exclusive interview|podcast|letters?)\b"
-    r"|\bpodcast\b|, by [A-Z][a-z]+ [A-Z]",
+    r"(?i:^(?:commentary|opinion|analysis|editorial|op-ed|review|fact check|podcast|letters?)\b|\bpodcast\b)"
+    r"|, [Bb]y [A-Z][a-z]+ [A-Z]",
 )
 
 # A counter's number is part of the name of the thing: Game 3, Q3, day 94, version 26.1.
@@ -55,10 +59,12 @@ _COUNTERS = (
 )
 _COUNTED = re.compile(rf"\b({_COUNTERS})\.? ?#?(\d+(?:\.\d+)*)\b", re.IGNORECASE)
 _QUARTER = re.compile(
-    r"\b(?:Q([1-4])|([1-4])Q|(first|second|third|fourth)[- ]quarter|H([12])|(first|second)[- ]half)\b", re.IGNORECASE
+    r"\b(?:Q([1-4])|([1-4])Q|(first|second|third|fourth)[- ]quarter|H([12])|(first|second)[- ]half)\b",
+    re.IGNORECASE,
 )
-_VERSIONED = re.compile(r"\b([A-Z][A-Za-z]+)[ -]?v?(\d+(?:\.\d+)*)\b(?! ?(?:%|percent|per cent|million|billion|trillion))")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_VERSIONED = re.compile(
+    r"\b([A-Z][A-Za-z]+)[ -]?v?(\d+(?:\.\d+)*)\b(?! ?(?:%|percent|per cent|million|billion|trillion))"
+)
 _DATE = re.compile(
     r"\b(?:(jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?"
     r"|(\d{1,2})(?:st|nd|rd|th)? (jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*)\b",
@@ -69,13 +75,13 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?(?:%|percent|per cent|pct|pc\b)", re.IG
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _ORDINALS = {"first": "1", "second": "2", "third": "3", "fourth": "4"}
 # "Trump 2", "May 5" and such are no versions; nor is a count of people or things after a verb.
-_NO_VERSIONS = frozenset(
-    [*_MONTHS, "june", "july", "april", "march", "august", "september", "october", "november", "december", "january",
-     "february", "over", "at", "bn", "m", "in", "to", "of", "top", "under", "the", "for", "by", "from", "with", "nearly", "about",
-     "least", "around", "some", "only", "age", "aged", "all", "kills", "killed", "kill", "and", "a", "its", "his",
-     "her", "after", "than", "on", "has", "says", "us", "gains", "falls", "rises", "world", "cup", "copa", "euro", "olympics",
-     "summit", "dead", "killing", "injures", "wounds", "cuts", "adds", "raises", "hits", "up", "down"]
-)  # fmt: skip
+_PLAIN_WORDS = (
+    "jan feb mar apr may jun jul aug sep oct nov dec january february march april june july august september october"
+    " november december over at bn m in to of top under the for by from with nearly about least around some only age"
+    " aged all kills killed kill and a its his her after than on has says us gains falls rises world cup copa euro"
+    " olympics summit dead killing injures wounds cuts adds raises hits up down"
+)
+_NO_VERSIONS = frozenset(_PLAIN_WORDS.split())
 PERCENT_SLACK = 0.06  # of the larger: 4.2 % and 4 % are one figure rounded
 
 
@@ -152,9 +158,7 @@ def _quarters(title: str) -> dict[str, set[str]]:
 
 
 def _dates(title: str) -> dict[str, set[str]]:
-    days = {
-        f"{(match[1] or match[4])[:3].lower()} {int(match[2] or match[3])}" for match in _DATE.finditer(title)
-    }
+    days = {f"{(match[1] or match[4])[:3].lower()} {int(match[2] or match[3])}" for match in _DATE.finditer(title)}
     return {"date": days} if days else {}
 
 

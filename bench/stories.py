@@ -1,0 +1,152 @@
+"""Grouping: how well beside other rules, and at what cost.
+
+    python -m bench.stories ../shared/data            the table of docs/heuristics-stories.md
+    python -m bench.stories ../shared/data --cost     milliseconds and memory at a window of 50,000 entries
+
+The rules of others are judged on the same labelled pairs of the stream's last week; what has a threshold got the one
+with the highest F1 on the two weeks before.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import numpy as np
+
+from aggregator.stories import train_pairs
+from aggregator.stories.cluster import StoryIndex, StoryPolicy
+from aggregator.stories.compare import Comparer
+from aggregator.stories.likeness import MEASURES
+from aggregator.stories.terms import Lexicon
+from aggregator.stories.train_pairs import Label, Row
+from aggregator.text import title_key, words
+from aggregator.types import SourceRef, StoredEntry
+
+WINDOW = 50_000
+Score = Callable[[Row, Row], float]
+
+
+def newsblur(one: Row, other: Row) -> float:
+    """Words of the shorter headline that the other has, where three or more are common; a merge from .6 on."""
+    mine, theirs = set(words(one.title)), set(words(other.title))
+    common = len(mine & theirs)
+    return common / max(1, min(len(mine), len(theirs))) if common >= 3 else 0.0
+
+
+def feedly(one: Row, other: Row) -> float:
+    """Share of common words in title and text; hidden above .85."""
+    mine, theirs = set(words(f"{one.title} {one.text}")), set(words(f"{other.title} {other.text}"))
+    return len(mine & theirs) / max(1, len(mine | theirs))
+
+
+def scored(pairs: Sequence[Label], scores: Sequence[float], threshold: float) -> tuple[float, float, float]:
+    """Precision, recall and F1 of merging from a threshold on."""
+    merged = np.array(scores) >= threshold
+    same = np.array([pair.is_same for pair in pairs])
+    hits = float((merged & same).sum())
+    precision, recall = hits / max(1.0, float(merged.sum())), hits / float(same.sum())
+    return precision, recall, 2 * precision * recall / max(1e-9, precision + recall)
+
+
+def quality(data: Path) -> None:
+    """Print the table."""
+    everything = train_pairs.stream(data / train_pairs.STREAM)
+    rows = {row.key: row for row in everything}
+    judged = train_pairs.labels()
+    tuned = [pair for pair in judged if pair.part == "train"]
+    unseen = [pair for pair in judged if pair.part == "test"]
+    comparer = Comparer.load()
+    with tempfile.TemporaryDirectory() as folder:
+        early = Path(folder) / "terms.npz"
+        train_pairs.save_terms([row for row in everything if row.first_seen < train_pairs.LAST_WEEK], early)
+        lexicon = Lexicon.load(early)
+    values = {
+        part: train_pairs.table(pairs, rows, lexicon, comparer.vectors)
+        for part, pairs in (("tuned", tuned), ("unseen", unseen))
+    }
+    weights = train_pairs.fitted(values["tuned"], np.array([pair.is_same for pair in tuned]))
+    held_out = Comparer(lexicon, comparer.vectors, weights)
+    print(f"| rule | threshold | precision | recall | F1 |   ({len(unseen)} pairs)\n|---|---|---|---|---|")
+    for name, rule, threshold in (("NewsBlur", newsblur, 0.6), ("Feedly", feedly, 0.85)):
+        report(name, unseen, [rule(rows[pair.older], rows[pair.newer]) for pair in unseen], threshold)
+    for name in ("title_words", "words", "title_meaning", "meaning"):
+        column = MEASURES.index(name)
+        threshold = best_threshold(tuned, values["tuned"][:, column])
+        report(name, unseen, values["unseen"][:, column], threshold)
+    report("ours", unseen, products(held_out, unseen, rows), weights.merge)
+
+
+def report(name: str, pairs: Sequence[Label], scores: Sequence[float], threshold: float) -> None:
+    """One line of the table."""
+    precision, recall, f1 = scored(pairs, scores, threshold)
+    print(f"| {name} | {threshold:.2f} | {precision:.3f} | {recall:.3f} | {f1:.3f} |")
+
+
+def best_threshold(pairs: Sequence[Label], scores: Sequence[float]) -> float:
+    """The threshold with the highest F1."""
+    return max((float(step) for step in np.arange(0.05, 1.0, 0.01)), key=lambda at: scored(pairs, scores, at)[2])
+
+
+def products(comparer: Comparer, pairs: Sequence[Label], rows: Mapping[str, Row]) -> list[float]:
+    """Our probability, 1 for a copy and 0 where a veto stands."""
+    scores = []
+    for pair in pairs:
+        one, other = comparer.articles(
+            (row.title, row.text, row.published, row.source) for row in (rows[pair.older], rows[pair.newer])
+        )
+        found = comparer.compare(one, other)
+        scores.append(1.0 if found.is_copy else 0.0 if found.veto else found.probability)
+    return scores
+
+
+def cost(data: Path) -> None:
+    """Print what grouping costs with 50,000 entries in the window: the stream, repeated within 72 hours."""
+    before = _memory()
+    rows = train_pairs.stream(data / train_pairs.STREAM)
+    began = rows[0].first_seen
+    index = StoryIndex(StoryPolicy(), new_id)
+    entries = []
+    for number in range(WINDOW + 500):
+        row, round_ = rows[number % len(rows)], number // len(rows)
+        seen = began + timedelta(seconds=number * 72 * 3600 / WINDOW)
+        # Other words in every round, or the window would hold copies alone.
+        title = " ".join(word if place % 3 else f"{word}{round_ or ''}" for place, word in enumerate(row.title.split()))
+        address = f"https://{row.source.replace(' ', '')}{round_}.example/{number}"
+        source = SourceRef(number % 300, address, row.source)
+        entries.append(
+            StoredEntry(number, source, title, seen, seen, link=address, canonical_url=address, published=seen,
+                        title_key=title_key(title), summary=row.text)
+        )  # fmt: skip
+    filled = _memory()
+    grouped = [replace(entry, story_id=new_id(entry)) for entry in entries[:WINDOW]]
+    start = time.perf_counter()
+    index.load(grouped)
+    print(f"rebuild of {len(index)} entries: {time.perf_counter() - start:.1f} s")
+    print(f"memory: {_memory() - filled:.0f} MB for the index (models and {filled - before:.0f} MB of test data apart)")
+    took = []
+    for entry in entries[WINDOW:]:
+        start = time.perf_counter()
+        index.place(entry)
+        took.append((time.perf_counter() - start) * 1000)
+    print(f"place: {np.median(took):.2f} ms in the middle, {np.percentile(took, 95):.2f} ms for 95 of 100")
+
+
+def new_id(entry: StoredEntry) -> UUID:
+    """A story id as good as any."""
+    return uuid5(NAMESPACE_URL, str(entry.entry_id))
+
+
+def _memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    (cost if "--cost" in sys.argv else quality)(Path(sys.argv[1]))
