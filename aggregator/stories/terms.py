@@ -34,10 +34,10 @@ _PEOPLES = (
     " dutch:netherlands belgian:belgium swiss:switzerland austrian:austria swedish:sweden norwegian:norway"
     " danish:denmark finnish:finland polish:poland czech:czechia hungarian:hungary romanian:romania greek:greece"
     " turkish:turkey russian:russia ukrainian:ukraine israeli:israel iranian:iran iraqi:iraq lebanese:lebanon"
-    " syrian:syria egyptian:egypt chinese:china japanese:japan korean:korea taiwanese:taiwan indian:india pakistani:pakistan"
-    " australian:australia canadian:canada mexican:mexico brazilian:brazil argentine:argentina argentinian:argentina"
-    " colombian:colombia venezuelan:venezuela nigerian:nigeria kenyan:kenya irish:ireland scottish:scotland"
-    " european:europe"
+    " syrian:syria egyptian:egypt chinese:china japanese:japan korean:korea taiwanese:taiwan"
+    " indian:india pakistani:pakistan australian:australia canadian:canada mexican:mexico brazilian:brazil"
+    " argentine:argentina argentinian:argentina colombian:colombia venezuelan:venezuela nigerian:nigeria"
+    " kenyan:kenya irish:ireland scottish:scotland european:europe"
 )
 _SAME = dict(pair.split(":") for pair in _PEOPLES.split()) | {
     "usa": "us", "america": "us", "britain": "uk", "percent": "%", "zelenskyy": "zelensky", "govt": "government",
