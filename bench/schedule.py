@@ -42,7 +42,7 @@ class Result:
     mean: float
 
 
-# ---------------------------------------------------------------- rules: knob -> (times known, new ones, now) -> seconds
+# ---------------------------------------------------------------- rules: knob -> (known, new, now) -> seconds
 
 Rule = Callable[[list[float], int, float], float]
 
@@ -108,7 +108,7 @@ RULES: dict[str, tuple[Callable[[float], Rule], list[float]]] = {
     "ours": (ours, [5, 8, 12, 18, 25, 35, 50, 75, 110]),
     "entry_frequency (Miniflux)": (entry_frequency, [8, 5, 3, 2, 1.4, 1, 0.7, 0.5, 0.35, 0.25]),
     "mean gap (CommaFeed)": (mean_gap, [4, 2.8, 2, 1.4, 1, 0.7, 0.5, 0.35, 0.25, 0.15]),
-    "fixed interval": (fixed, [8, 12, 18, 25, 35, 50, 75, 110, 160, 240]),
+    "fixed interval": (fixed, [2.5, 5, 8, 12, 18, 25, 35, 50, 75, 110, 160, 240]),
 }
 
 
@@ -243,11 +243,12 @@ def table(name: str, trace: Trace, begin: float, measure: float, end: float, anc
     }
     mine = replay(trace, ours, anchor, begin, measure, end)
     learned, measured = (measure - begin) / DAY, (end - measure) / DAY
+    scope = f"{len(trace)} feeds, {entries} entries in {measured:.0f} days after {learned:.0f} days of learning; "
+    scope += f"{mine.requests:.1f} requests per feed and day."
     lines = [
         f"### {name}",
         "",
-        f"{len(trace)} feeds, {entries} entries in {measured:.0f} days after {learned:.0f} days of learning; "
-        + f"{mine.requests:.1f} requests per feed and day.",
+        scope,
         "",
         "| rule | median delay, min | 90th percentile, min | mean, min | requests at our median | we need |",
         "|---|---|---|---|---|---|",

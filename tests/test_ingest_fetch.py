@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
+import hashlib
 import logging
 import ssl
 import subprocess
+import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +18,7 @@ import pytest
 import uvloop
 from origin import Answer, Asked, Origin, conditional, gzipped, redirect
 
-from aggregator.ingest.coding import Body, BodyError
+from aggregator.ingest.coding import STEP, Body, BodyError
 from aggregator.ingest.fetch import Fetcher, FetchPolicy
 from aggregator.types import FailureReason, Fetched, FetchFailed, FetchOutcome, FetchRequest, NotModified, Validators
 
@@ -387,6 +390,50 @@ def test_what_is_too_large_is_not_taken_in(answer):
     failed = outcome(answer, max_body=20_000)
     assert failed.reason in (FailureReason.TOO_LARGE, FailureReason.CODING)
     assert failed.took < 2
+
+
+def test_a_bomb_goes_off_in_small_steps():
+    body, steps = Body("gzip", 10_000_000), 0
+    for _ in body.steps(gzip.compress(b" " * 5_000_000)):
+        steps += 1
+    assert steps >= 5_000_000 // STEP
+    assert body.whole() == b" " * 5_000_000
+    assert body.digest() == hashlib.blake2b(body.whole(), digest_size=16).digest()
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1])
+def test_a_body_that_ends_on_a_step_is_whole(extra):
+    document = bytes(2 * STEP + extra)
+    body = Body("gzip", 10_000_000)
+    body.add(gzip.compress(document))
+    assert body.whole() == document
+
+
+def test_a_failed_body_is_let_go_at_once():
+    async def test(origin, fetcher):
+        url = origin.script("/feed", gzipped(b" " * 50_000_000))
+        await fetcher.fetch(FetchRequest(url))
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            failed = await fetcher.fetch(FetchRequest(url))
+            return failed, tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+
+    failed, kept = run(test)
+    assert failed.reason is FailureReason.TOO_LARGE
+    assert kept < 2_000_000
+
+
+def test_large_bodies_wait_for_one_another_and_all_come_through():
+    async def test(origin, fetcher):
+        url = origin.script("/feed", Answer(body=b"<rss/>" + b"x" * 2_000_000))
+        return await asyncio.gather(*(fetcher.fetch(FetchRequest(url)) for _ in range(20)))
+
+    assert {len(one.body) for one in run(test)} == {2_000_006}
 
 
 def test_a_body_of_exactly_the_cap_fits():

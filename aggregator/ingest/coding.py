@@ -7,12 +7,15 @@ cut short as if it were whole, and has no ceiling. `fetch` feeds the chunks.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Generator, Iterator
+from hashlib import blake2b
 
 from aggregator.types import FailureReason
 
 _GZIP = ("gzip", "x-gzip")  # RFC 9110 §8.4.1.3: the same
 _PLAIN = ("", "identity")
 _MAGIC = b"\x1f\x8b"
+STEP = 64 * 1024  # bytes decoded at a time: under a millisecond, so that the event loop is never held up
 _MAX_MEMBERS = 100  # RFC 1952 allows a file of several; each costs a fresh window, so a flood of empty ones is a bomb
 
 
@@ -26,7 +29,7 @@ class BodyError(Exception):
 
 
 class Body:
-    """Collects one answer's body. `add` each chunk as it was sent, `whole` when there are no more."""
+    """Collects one answer's body: `steps` for each chunk as it was sent, `whole` when there are no more."""
 
     def __init__(self, coding: str, cap: int) -> None:
         """`coding` is the Content-Encoding header ("": none); `cap` bounds sent and decoded bytes alike."""
@@ -35,53 +38,65 @@ class Body:
             raise BodyError(FailureReason.CODING, f"content coding {self._coding[:40]!r} though we asked for gzip")
         self._cap = cap
         self.sent = 0  # bytes as they came
-        self._size = 0
+        self.size = 0  # bytes decoded
         self._parts: list[bytes] = []
+        self._hash = blake2b(digest_size=16)
         self._members = 0
         self._gunzip: zlib._Decompress | None = None
         self._is_whole = True
         self._head = b""  # a first byte that came alone
         self._is_over = False
 
-    def add(self, chunk: bytes) -> None:
+    def steps(self, chunk: bytes) -> Iterator[None]:
+        """Take a chunk in, yielding now and then so that others may run: a small chunk can decode to very much."""
         self.sent += len(chunk)
         if self.sent > self._cap:
-            raise BodyError(FailureReason.TOO_LARGE, f"larger than max_body ({self._cap} bytes)")
+            raise BodyError(FailureReason.TOO_LARGE, f"larger than fetch.max_body ({self._cap} bytes)")
         if self._coding in _PLAIN:
             self._keep(chunk)
+            yield
         elif not self._is_over:
-            self._inflate(chunk)
+            yield from self._inflate(chunk)
+
+    def add(self, chunk: bytes) -> None:
+        """`steps` at one go."""
+        for _ in self.steps(chunk):
+            pass
 
     def whole(self) -> bytes:
         """The decoded document. Raises BodyError(TRUNCATED) if a gzip stream has not come to its end."""
         if not self._is_whole or (self._coding in _GZIP and self.sent and not self._members):
             raise BodyError(FailureReason.TRUNCATED, f"gzip stream cut short after {self.sent} bytes")
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        return self.so_far()
 
     def so_far(self) -> bytes:
         """What has been decoded, whole or not."""
-        return b"".join(self._parts)
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    def digest(self) -> bytes:
+        """Sixteen bytes of hash (BLAKE2b) over what has been decoded."""
+        return self._hash.digest()
 
     def _keep(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._cap:
-            raise BodyError(
-                FailureReason.TOO_LARGE, f"decodes to more than max_body ({self._cap} bytes) after {self.sent} sent"
-            )
+        self.size += len(data)
+        if self.size > self._cap:
+            what = f"decodes to more than fetch.max_body ({self._cap} bytes) after {self.sent} sent"
+            raise BodyError(FailureReason.TOO_LARGE, what)
         if data:
             self._parts.append(data)
+            self._hash.update(data)
 
-    def _inflate(self, chunk: bytes) -> None:
+    def _inflate(self, chunk: bytes) -> Iterator[None]:
         data = self._head + chunk
         self._head = b""
         while data:
             if self._gunzip is None:
-                if len(data) == 1 and data == _MAGIC[:1]:
+                if data == _MAGIC[:1]:
                     self._head, self._is_whole = data, self._members > 0
                     return
                 if not self._begin(data):
                     return
-            data = self._one_member(data)
+            data = yield from self._one_member(data)
 
     def _begin(self, data: bytes) -> bool:
         """Open the next member; False where what follows the last one is padding, which every browser overlooks too."""
@@ -97,14 +112,18 @@ class Body:
         self._is_whole = False
         return True
 
-    def _one_member(self, data: bytes) -> bytes:
-        """Decode as far as this member goes; the bytes after its end."""
+    def _one_member(self, data: bytes) -> Generator[None, None, bytes]:
+        """Decode as far as this member goes; returns the bytes after its end."""
         gunzip = self._gunzip
         assert gunzip is not None
         try:
-            while data:
-                self._keep(gunzip.decompress(data, self._cap - self._size + 1))
-                data = gunzip.unconsumed_tail
+            # zlib may have taken in all of `data` and still hold output back: a full piece means there may be more.
+            is_full = True
+            while (data or is_full) and not gunzip.eof:
+                piece = gunzip.decompress(data, STEP)
+                data, is_full = gunzip.unconsumed_tail, len(piece) == STEP
+                self._keep(piece)
+                yield
         except zlib.error as error:
             raise BodyError(FailureReason.CODING, f"gzip does not decode: {error}") from error
         if not gunzip.eof:

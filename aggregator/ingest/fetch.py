@@ -12,7 +12,6 @@ import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import blake2b
 from ipaddress import ip_address
 from pathlib import Path
 from time import perf_counter
@@ -25,7 +24,7 @@ from yarl import URL
 
 from aggregator.ingest import addresses
 from aggregator.ingest.challenge import LOOK_AT, challenger, looks_like_html
-from aggregator.ingest.coding import Body, BodyError
+from aggregator.ingest.coding import STEP, Body, BodyError
 from aggregator.ingest.exchange import (
     DOCUMENT,
     REDIRECT,
@@ -51,6 +50,8 @@ from aggregator.urls import http_url
 VERSION = "0.1"
 _DNS_THREADS = 16  # getaddrinfo blocks; a name server that is down must not hold up everyone else
 _REFUSED_ADDRESS = "address not allowed"  # the words survive aiohttp's wrapping of errors; their types do not
+_LARGE = 1024 * 1024  # bytes; few feeds are, and only so many such bodies at a time bound our memory
+_LARGE_AT_A_TIME = 8
 _SMALL = 16384  # bytes of a redirect's body worth reading to keep the connection
 
 
@@ -87,6 +88,7 @@ class Fetcher:
         if policy.ca_file is not None:
             self._tls.load_verify_locations(policy.ca_file)
         self._slots = asyncio.Semaphore(policy.concurrency)
+        self._large = asyncio.Semaphore(_LARGE_AT_A_TIME)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._threads: ThreadPoolExecutor | None = None
 
@@ -116,17 +118,7 @@ class Fetcher:
                 async with asyncio.timeout(self._policy.timeout):
                     return await self._follow(request, known_body, trail, started)
             except Exception as error:  # the boundary: a poll that fails is a value, whatever an origin thought up
-                failure = _as_refused(error, self._policy)
-            return FetchFailed(
-                url=request.url,
-                reason=failure.reason,
-                detail=failure.detail,
-                final_url=trail.url,
-                status=failure.status,
-                headers=failure.headers,
-                permanent_url=trail.permanent,
-                took=perf_counter() - started,
-            )
+                return _failed(error, request, trail, self._policy, perf_counter() - started)
 
     async def _follow(
         self, request: FetchRequest, known_body: bytes | None, trail: Trail, started: float
@@ -169,31 +161,40 @@ class Fetcher:
             page = await _start_of(response) if needs_body(status, headers) else b""
             raise refusal(status, response.reason or "", headers, page)
         try:
-            body = await self._read(response)
+            body, body_hash = await self._read(response)
         except BodyError as error:
             raise Refused(error.reason, error.detail, status, headers) from error
         if looks_like_html(headers, body) and (who := challenger(headers, body)):
             raise Refused(FailureReason.BLOCKED, f"{status}: {who} challenge page", status, headers)
-        body_hash, took = blake2b(body, digest_size=16).digest(), perf_counter() - started
+        took = perf_counter() - started
         if body_hash == known_body:
             return NotModified(request.url, trail.url, status, headers, given, trail.permanent, took)
         return Fetched(request.url, trail.url, status, headers, body, body_hash, given, trail.permanent, took)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The document, decoded. Raises BodyError for one that is too large, cut short, empty or in another coding."""
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bytes]:
+        """The document, decoded, and its hash. Raises BodyError where it is too large, cut short, empty, not gzip."""
         cap, length = self._policy.max_body, response.content_length
         if length is not None and length > cap:
             raise BodyError(FailureReason.TOO_LARGE, f"{length} bytes announced, fetch.max_body is {cap}")
         body = Body(response.headers.get("Content-Encoding", ""), cap)
+        is_large = False
         try:
             while chunk := await response.content.readany():
-                body.add(chunk)
+                for _ in body.steps(chunk):
+                    if body.size > _LARGE and not is_large:
+                        await self._large.acquire()
+                        is_large = True
+                    elif body.size >= STEP:
+                        await asyncio.sleep(0)
+            document = body.whole()
         except aiohttp.ClientPayloadError as error:
             raise BodyError(FailureReason.TRUNCATED, f"body cut short after {body.sent} bytes") from error
-        document = body.whole()
-        if not document.strip():
+        finally:
+            if is_large:
+                self._large.release()
+        if not document or document.isspace():
             raise BodyError(FailureReason.EMPTY, "an empty document")
-        return document
+        return document, body.digest()
 
     def _target(self, url: str, is_proxied: bool) -> URL:
         """`url` ready to be asked. Raises Refused for what is no http(s) address, or spells one we must not reach.
@@ -279,6 +280,22 @@ async def _start_of(response: aiohttp.ClientResponse) -> bytes:
         return body.so_far()
     except (BodyError, aiohttp.ClientError):
         return b""
+
+
+def _failed(error: Exception, request: FetchRequest, trail: Trail, policy: FetchPolicy, took: float) -> FetchFailed:
+    """`error` as a value. In a function of its own: a frame that held on to its exception, and the exception to the
+    frame, would keep a large body alive until garbage is collected."""
+    refused = _as_refused(error, policy)
+    return FetchFailed(
+        url=request.url,
+        reason=refused.reason,
+        detail=refused.detail,
+        final_url=trail.url,
+        status=refused.status,
+        headers=refused.headers,
+        permanent_url=trail.permanent,
+        took=took,
+    )
 
 
 def _as_refused(error: Exception, policy: FetchPolicy) -> Refused:
