@@ -216,9 +216,13 @@ def an_odd_entry(draw: st.DrawFn) -> ParsedEntry:
     fields = {
         "guid": draw(st.sampled_from([None, "g1", "g2", "g3"])),
         "link": draw(
-            st.sampled_from([None, "https://h.example/", "https://h.example/a", "https://h.example/b", "https://h.example/c"])
+            st.sampled_from(
+                [None, "https://h.example/", "https://h.example/a", "https://h.example/b", "https://h.example/c"]
+            )
         ),
-        "title": draw(st.sampled_from(["", "Live", "Flood in the old town", "Merger of two banks", "A third headline"])),
+        "title": draw(
+            st.sampled_from(["", "Live", "Flood in the old town", "Merger of two banks", "A third headline"])
+        ),
         "published": draw(st.sampled_from([None, ago(hours=1), ago(hours=2), ago(days=1), ago(days=9)])),
         "summary": draw(st.sampled_from([None, "<p>one</p>", "<p>two</p>"])),
     }
