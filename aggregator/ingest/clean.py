@@ -92,7 +92,8 @@ def clean_entry(entry: RawEntry, mark: bytes, feed: RawFeed, base: str, now: dat
     link = address(entry.link, base)
     markup_base = base if entry.base else link or base
     summary = _markup(entry.summary, markup_base)
-    content = _markup(entry.content, markup_base)
+    content_base = (address(entry.content_base, base) if entry.content_base else None) or markup_base
+    content = _markup(entry.content, content_base)
     published = parse_date(entry.published, now)
     updated = parse_date(entry.updated, now)
     return ParsedEntry(

@@ -75,7 +75,7 @@ def _read_entry(item: Element, names: Names, base: str | None) -> RawEntry:
         elif name == "content":
             if entry.content is None:
                 entry.content = _construct(child)
-                entry.base = base_of(child, entry.base)
+                entry.content_base = base_of(child, entry.base)
         elif name in _ENTRY_TEXT:
             said.setdefault(name, text_of(child))
         elif name == "category":

@@ -231,7 +231,8 @@ def _raw_entry(entry: Any, is_atom: bool) -> RawEntry:
         or _string(entry.get("thr_total"))
         or replies.get("thr:count"),
         language=_language_of(entry),
-        base=next((part["base"] for part in entry.get("content", []) if part.get("base")), None),
+        base=(dict.get(entry, "title_detail") or {}).get("base") or None,
+        content_base=next((part["base"] for part in entry.get("content", []) if part.get("base")), None),
     )
 
 

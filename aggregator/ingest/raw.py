@@ -43,6 +43,7 @@ class RawEntry:
     comment_count: str | None = None
     language: str | None = None
     base: str | None = None
+    content_base: str | None = None  # where the content has one of its own
 
 
 @dataclass(slots=True)
