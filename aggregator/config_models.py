@@ -43,7 +43,7 @@ RESERVED_SLUGS = frozenset(
     """
     about admin api archive digest favicon feed feeds health healthz hub index label metrics readyz robots
     search sitemap source sources static status story top unsure websub
-    """.split()  # noqa: SIM905
+    """.split()
 )
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 

@@ -34,7 +34,7 @@ _OUR_HEADERS = frozenset(
     """
     accept-encoding a-im connection content-length content-type expect host if-modified-since if-none-match
     keep-alive proxy-authorization proxy-connection range te trailer transfer-encoding upgrade
-    """.split()  # noqa: SIM905
+    """.split()
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 

@@ -160,7 +160,7 @@ class Heartbeat:
         self._notifier, self._is_healthy, self._on_lag, self._status = notifier, is_healthy, on_lag, status
 
     async def run(self) -> None:
-        """Until cancelled: ten looks a second, a minute's worst lag reported, the watchdog fed at a third of its time."""
+        """Until cancelled: ten looks a second, a minute's worst lag reported, the watchdog fed thrice in its time."""
         step = 0.1
         every = min(10.0, self._notifier.watchdog.total_seconds() / 3) if self._notifier.watchdog else 10.0
         worst, since_report, since_beat = 0.0, 0.0, every

@@ -13,9 +13,9 @@ import re2
 
 # Not allowed in XML 1.0 (§2.2 Char), and the noncharacters that some parsers refuse: one of them empties every reader.
 _XML_FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff" + "".join(
-        f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000)
-    ) + "]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
+    + "]"
 )
 # Overrides and isolates can reorder what surrounds a title; marks (200e, 200f) are needed by right-to-left text.
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff\u200b]")

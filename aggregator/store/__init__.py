@@ -18,7 +18,7 @@ from aggregator.errors import StoreError
 from aggregator.schema import meta
 from aggregator.store import corrections, entries, feeds, keep, numbers, polls, stories, upgrade
 from aggregator.store.corrections import Correction
-from aggregator.store.engine import Database
+from aggregator.store.engine import Database, insert_new, upsert
 from aggregator.store.feeds import ConfiguredSource, Synced
 from aggregator.store.keep import Pruned, Retention
 from aggregator.store.lock import EditorLock
@@ -66,15 +66,12 @@ class Store:
     def open(self) -> None:
         """Make the database if there is none and bring its tables up to date. Raises StoreError."""
         upgrade.to_newest(self._database)
-        with self._database.read() as connection:
-            value = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "installation"))
+        value = self._meta("installation")
         if value is None:
             with self._database.write() as connection:
-                value = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "installation"))
-                if value is None:
-                    value = str(uuid4())
-                    connection.execute(sa.insert(meta).values(name="installation", value=value))
-        self._installation = UUID(value)
+                connection.execute(insert_new(connection, meta), {"name": "installation", "value": str(uuid4())})
+            value = self._meta("installation")
+        self._installation = UUID(value or "")
 
     def close(self) -> None:
         self._lock.release()
@@ -122,14 +119,16 @@ class Store:
 
     def note(self, name: str) -> str | None:
         """What was remembered under this name by `set_note`."""
+        return self._meta(f"note:{name}")
+
+    def _meta(self, name: str) -> str | None:
         with self._database.read() as connection:
-            return connection.scalar(sa.select(meta.c.value).where(meta.c.name == f"note:{name}"))
+            return connection.scalar(sa.select(meta.c.value).where(meta.c.name == name))
 
     def set_note(self, name: str, value: str) -> None:
         """Remember a small fact over restarts."""
         with self._database.write() as connection:
-            connection.execute(sa.delete(meta).where(meta.c.name == f"note:{name}"))
-            connection.execute(sa.insert(meta).values(name=f"note:{name}", value=value))
+            connection.execute(upsert(connection, meta, "name"), {"name": f"note:{name}", "value": value})
 
     # ------------------------------------------------------------ feeds
 
@@ -362,8 +361,8 @@ class Store:
                 return keep.count(connection, retention, now)
         pruned = keep.prune(self._database.write, retention, now)
         if self.is_sqlite:
-            self._database.sqlite_statement("PRAGMA incremental_vacuum(20000)")  # pages: at most 80 MiB at a time
-            self._database.sqlite_statement("PRAGMA optimize")
+            # 80 MiB of pages at most: the writer is kept waiting meanwhile, and the rest is taken next time.
+            self._database.sqlite_script("PRAGMA incremental_vacuum(20000); PRAGMA optimize")
         return pruned
 
     def size(self) -> int:

@@ -117,6 +117,15 @@ class Database:
             finally:
                 connection.close()
 
+    def sqlite_script(self, statements: str) -> None:
+        """Run statements outside any transaction, each to its end: `execute` makes one step of some PRAGMAs."""
+        with self._writing, explained(self.shown_url):
+            connection = self._writer.raw_connection()
+            try:
+                connection.cursor().executescript(statements)
+            finally:
+                connection.close()
+
     def dispose(self) -> None:
         """Close every connection; the next use opens new ones."""
         self._writer.dispose()
@@ -191,6 +200,12 @@ def upsert(connection: sa.Connection, table: sa.Table, key: str, keep: tuple[str
     post = postgresql.insert(table)
     changed = {c.name: post.excluded[c.name] for c in table.c if c.name not in (key, *keep)}
     return post.on_conflict_do_update(index_elements=[key], set_=changed)
+
+
+def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Insert:
+    """An insert that leaves alone what is there already."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table).on_conflict_do_nothing()
 
 
 def in_chunks(values: list[int] | list[bytes] | list[str], size: int = CHUNK) -> Iterator[list]:  # type: ignore[type-arg]

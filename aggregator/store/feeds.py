@@ -201,7 +201,7 @@ def poll_at(connection: sa.Connection, feed_ids: Sequence[int] | None, at: datet
 def defer(connection: sa.Connection, states: Sequence[FeedState]) -> None:
     """Only when the feeds are asked next."""
     if states:
-        at = {"next_poll_at": sa.bindparam("at"), "next_poll_why": sa.bindparam("why")}
+        at: Values = {"next_poll_at": sa.bindparam("at"), "next_poll_why": sa.bindparam("why")}
         update = sa.update(feeds).where(feeds.c.feed_id == sa.bindparam("at_feed")).values(**at)
         rows = [{"at_feed": s.feed_id, "at": maybe_micros(s.next_poll_at) or 0, "why": s.next_poll_why} for s in states]
         connection.execute(update, rows)
@@ -238,8 +238,8 @@ def by_url(connection: sa.Connection, url: str) -> FeedState | None:
 
 
 def entry_counts(connection: sa.Connection) -> dict[int, int]:
-    query = sa.select(entries.c.feed_id, sa.func.count()).group_by(entries.c.feed_id)
-    return dict(connection.execute(query).all())
+    query = sa.select(entries.c.feed_id, sa.func.count().label("number")).group_by(entries.c.feed_id)
+    return {row.feed_id: row.number for row in connection.execute(query)}
 
 
 # ---------------------------------------------------------------- hosts

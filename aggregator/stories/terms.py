@@ -28,7 +28,7 @@ _UNKNOWN = 1 << 31  # ids from here on are hashes of terms outside the table
 
 _TOKEN = re.compile(r"[^\W_]+(?:[.'’&][^\W_]+|-(?=\d)[^\W_]+)*")  # at&t, u.s, 4.5, b-52; other hyphens part
 _DIGIT_COMMA = re.compile(r"(?<=\d),(?=\d{3})")
-_SENTENCE_ENDS = frozenset(".!?:\"“”‘|—–")
+_SENTENCE_ENDS = frozenset('.!?:"“”‘|—–')
 _PEOPLES = (
     "american:us british:uk briton:uk french:france german:germany italian:italy spanish:spain portuguese:portugal"
     " dutch:netherlands belgian:belgium swiss:switzerland austrian:austria swedish:sweden norwegian:norway"

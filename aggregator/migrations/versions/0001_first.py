@@ -187,8 +187,6 @@ def upgrade() -> None:
         sa.Column("entry_id", ID, autoincrement=False, nullable=False),
         sa.Column("summary", sa.Text()),
         sa.Column("content", sa.Text()),
-        sa.ForeignKeyConstraint(
-            ["entry_id"], ["entries.entry_id"], name="fk_texts_entry_id", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["entry_id"], ["entries.entry_id"], name="fk_texts_entry_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("entry_id", name="pk_texts"),
     )

@@ -1,0 +1,182 @@
+"""Which section a story is filed under, how sure we are and why.
+
+In: what its entries say (`StoryText`). Out: a `Sectioning`: a probability for each of the five labels, the verdict
+and the reasons. The model reads the words (`sections`); the operator's hint for the source is a prior, entered openly
+by Bayes' rule and strongest where there is little text. docs/sections.md has the definition of the sections.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator import html
+from aggregator.stories.sections import SectionModel
+from aggregator.stories.vectors import Vectors
+from aggregator.text import words
+from aggregator.types import LABELS, SECTIONS, Sectioning, StoredEntry
+
+SURE = 0.5  # of probability; below it the hint decides, and without one the story waits as unsure
+SECOND = 0.8  # a second section must be this nearly as likely as the first, and itself no mere chance
+SECOND_LEAST = 0.3
+HINT = 1.6  # log odds that the operator's hint is worth on a bare headline: five to one
+HINT_WORDS = 25  # words of text that halve it
+MOST_TEXTS = 5  # entries read per story: the first outlets settle what it is about
+SHOWN_WORDS = 6
+
+# The commonest little words of English. Three in a hundred words of any English prose are among them.
+_ENGLISH = frozenset(("the of and to in for is on with as at by from that its it be are").split())
+_FOREIGN = frozenset(
+    (
+        "der die und das nicht von mit le la les des et du une el los las del que para il che di della per não uma "
+        "och att het een nie się"
+    ).split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoryText:
+    """What a story's entries say, lead first: pairs of plain title and plain summary. `hint` is the section that the
+    sources' operator expects, None where there is none or the sources disagree; `language` as the feed says it."""
+
+    texts: tuple[tuple[str, str], ...]
+    hint: str | None = None
+    hint_is_final: bool = False
+    hinted_by: str = ""
+    language: str | None = None
+
+    @classmethod
+    def of(cls, entries: Sequence[StoredEntry]) -> Self:
+        """The text of a story's entries; originals before copies."""
+        told = sorted(entries, key=lambda entry: (entry.duplicate_of is not None, entry.first_seen, entry.entry_id))
+        final = next((e for e in told if e.source.section_is_final and e.source.section), None)
+        hints = Counter(entry.source.section for entry in told if entry.source.section)
+        hint = final.source.section if final else _only(hints)
+        by = final or next((entry for entry in told if entry.source.section == hint), told[0])
+        language = next((e.language or e.source.language for e in told if e.language or e.source.language), None)
+        texts = tuple((entry.title, _plain(entry)) for entry in told[:MOST_TEXTS])
+        return cls(texts, hint, final is not None, by.source.title, language)
+
+
+class Sectioner:
+    """The trained model behind the decision."""
+
+    def __init__(self, model: SectionModel) -> None:
+        self._model = model
+
+    @classmethod
+    def load(cls) -> Sectioner:
+        """The shipped model, loaded once in a process. Raises OSError or ValueError where it is missing or broken."""
+        return load()
+
+    def probabilities(self, texts: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """What the words alone say: one row over LABELS per (title, summary)."""
+        if not texts:
+            return np.zeros((0, len(LABELS)), dtype=np.float32)
+        return self._model.probabilities([title for title, _ in texts], [summary for _, summary in texts])
+
+    def section_of(self, story: StoryText) -> Sectioning:
+        """The verdict with its reasons; `section` is None while unsure."""
+        if story.hint is not None and story.hint_is_final:
+            reason = f"{story.hinted_by}: the configuration files everything of this source under {story.hint}"
+            return Sectioning(_certain(story.hint), (reason,), story.hint)
+        if not is_english(story):
+            return _foreign(story)
+        by_words = self.probabilities(story.texts).mean(axis=0)
+        scores = np.log(by_words + 1e-6)
+        reasons = [self._words_that_count(story, by_words)]
+        if story.hint is not None:
+            worth = hint_worth(story)
+            scores[LABELS.index(story.hint)] += worth
+            reasons.append(f"hint {story.hint} of {story.hinted_by}: {math.exp(worth):.1f} to 1")
+        shares = np.exp(scores - scores.max())
+        shares /= shares.sum()
+        return decided({label: float(share) for label, share in zip(LABELS, shares, strict=True)}, story.hint, reasons)
+
+    def _words_that_count(self, story: StoryText, by_words: NDArray[np.float32]) -> str:
+        """The words of the lead that speak most for the likeliest label, and the runner-up."""
+        order = np.argsort(-by_words)
+        best, other = int(order[0]), int(order[1])
+        title, summary = story.texts[0]
+        shares = self._model.shares(title, summary)
+        ahead = sorted(((row[best] - row[other], word) for word, row in shares.items()), reverse=True)
+        named = ", ".join(f"{word} +{share:.2f}" for share, word in ahead[:SHOWN_WORDS] if share > 0)
+        found = f"{LABELS[best]} {by_words[best]:.0%} by words"
+        return f"{found} ({named or 'no word stands out'}); runner-up {LABELS[other]} {by_words[other]:.0%}"
+
+
+@functools.cache
+def load() -> Sectioner:
+    """The shipped model."""
+    return Sectioner(SectionModel.load(Vectors.load()))
+
+
+def hint_worth(story: StoryText) -> float:
+    """Log odds that the hint adds: HINT for a bare headline, half of it for HINT_WORDS words of summary."""
+    read = sum(len(summary.split()) for _, summary in story.texts)
+    return HINT / (1 + read / HINT_WORDS) if len(story.texts) == 1 else HINT / (1 + read / HINT_WORDS) / 2
+
+
+def decided(probabilities: dict[str, float], hint: str | None, reasons: Sequence[str] = ()) -> Sectioning:
+    """The verdict on these probabilities: the likeliest label if it is likely enough, else the hint, else none yet."""
+    ranked = sorted(probabilities.items(), key=lambda pair: (-pair[1], LABELS.index(pair[0])))
+    (first, share), (second, next_share) = ranked[0], ranked[1]
+    told = list(reasons)
+    if share < SURE:
+        if hint is None:
+            told.append(f"unsure: {first} at {share:.0%} is below {SURE:.0%}, and no hint says which")
+            return Sectioning(probabilities, tuple(told))
+        # A hint decides between the sections; that something is off topic must still be likelier than all of them.
+        told.append(f"unsure by itself: {first} at {share:.0%} is below {SURE:.0%}, so the hint decides")
+        first, share = (hint, probabilities[hint]) if first != "none" else (first, share)
+        second, next_share = max(((k, v) for k, v in probabilities.items() if k != first), key=lambda pair: pair[1])
+    both_are_sections = first in SECTIONS and second in SECTIONS
+    is_near = next_share >= max(SECOND_LEAST, SECOND * share)
+    return Sectioning(probabilities, tuple(told), first, second if both_are_sections and is_near else None)
+
+
+def is_english(story: StoryText) -> bool:
+    """The feed's own word where it gives one, else the little words of the text; too short a text counts as English."""
+    found = words(" ".join(f"{title} {summary}" for title, summary in story.texts)[:4000])
+    english = sum(1 for word in found if word in _ENGLISH)
+    foreign = sum(1 for word in found if word in _FOREIGN)
+    code = (story.language or "").lower()[:2]
+    if code and code != "en":
+        # Feeds made from templates claim languages they do not speak, English ones among them.
+        return len(found) >= 8 and english >= 3 and english > 3 * foreign
+    if not found:
+        return sum(1 for title, _ in story.texts if title.isascii()) > 0
+    is_latin = sum(1 for word in found if word.isascii()) >= 0.5 * len(found)
+    return is_latin and not (foreign >= 2 and foreign > english)
+
+
+def _foreign(story: StoryText) -> Sectioning:
+    named = story.language or "a language we are not trained in"
+    if story.hint is None:
+        reason = f"written in {named}, and no hint says which section"
+        return Sectioning(dict.fromkeys(LABELS, 1 / len(LABELS)), (reason,))
+    reason = f"written in {named}: the hint {story.hint} of {story.hinted_by} decides"
+    return Sectioning(_certain(story.hint), (reason,), story.hint)
+
+
+def _certain(section: str) -> dict[str, float]:
+    return {label: 1.0 if label == section else 0.0 for label in LABELS}
+
+
+def _only(hints: Counter[str]) -> str | None:
+    """The one section that most sources hint at, None where two have as many."""
+    ranked = hints.most_common(2)
+    if not ranked or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
+        return None
+    return ranked[0][0]
+
+
+def _plain(entry: StoredEntry) -> str:
+    return html.to_text(entry.summary or entry.content or "")

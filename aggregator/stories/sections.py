@@ -1,0 +1,212 @@
+"""The trained section model: texts in, probabilities over the five labels out, each traceable to words.
+
+Three linear models see the same text as words and pairs, as letter groups, and as vectors; their scores are
+averaged and scaled by one temperature. All of it is linear, so every word's share in the scores is exact.
+`train.py` makes `model/sections.npz`; `classify` turns probabilities into verdicts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.stories import features
+from aggregator.stories.vectors import MAX_CHARACTERS, MODEL_DIR, Vectors, fold
+from aggregator.types import LABELS
+
+PARAMETERS = MODEL_DIR / "sections.npz"
+CACHED_WORDS = 200_000
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TermModel:
+    """One bag-of-terms model: `ids` names the rows of `idf` (n) and `weights` (n by labels)."""
+
+    ids: Mapping[str, int]
+    idf: Floats
+    weights: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class VectorModel:
+    """Weights on the vectors of the title (first half of the rows) and of the full text (second half)."""
+
+    weights: Floats
+    bias: Floats
+
+
+class SectionModel:
+    """The three models and the temperature. `scores` are log-odds-like sums; `probabilities` rows sum to 1."""
+
+    def __init__(
+        self, words: TermModel, letters: TermModel, meaning: VectorModel, vectors: Vectors, temperature: float
+    ) -> None:
+        self.words = words
+        self.letters = letters
+        self.meaning = meaning
+        self.vectors = vectors
+        self.temperature = temperature
+        self._spelled: dict[str, tuple[Floats, float]] = {}
+
+    @classmethod
+    def load(cls, vectors: Vectors, path: Path = PARAMETERS) -> Self:
+        """The shipped model. Raises OSError or ValueError where the file is missing or broken."""
+        with np.load(path, allow_pickle=False) as stored:
+            return cls(
+                _term_model(stored, "words"),
+                _term_model(stored, "letters"),
+                VectorModel(stored["meaning_weights"].astype(np.float32), stored["meaning_bias"]),
+                vectors,
+                float(stored["temperature"]),
+            )
+
+    def probabilities(self, titles: Sequence[str], summaries: Sequence[str]) -> Floats:
+        """One row over LABELS per text."""
+        return softmax(self.scores(titles, summaries))
+
+    def scores(self, titles: Sequence[str], summaries: Sequence[str]) -> Floats:
+        """The averaged scores before softmax, temperature applied."""
+        rows = self._meaning_scores(titles, summaries)
+        for row, title, summary in zip(rows, titles, summaries, strict=True):
+            row += self._term_scores(title, summary)
+            row += self._letter_scores(title, summary)
+        rows /= 3 * self.temperature
+        return rows
+
+    def shares(self, title: str, summary: str) -> dict[str, Floats]:
+        """Every word's part in the scores, pairs of words under their own name. What is left is the bias."""
+        parts: dict[str, Floats] = {}
+        scale = 1 / (3 * self.temperature)
+        for name, value in (
+            *self._term_shares(title, summary),
+            *self._letter_shares(title, summary),
+            *self._meaning_shares(title, summary),
+        ):
+            parts[name] = parts.get(name, np.zeros(len(LABELS), dtype=np.float32)) + value * scale
+        return parts
+
+    # ------------------------------------------------ words and pairs
+
+    def _term_values(self, title: str, summary: str) -> tuple[list[int], list[str], Floats]:
+        ids: list[int] = []
+        names: list[str] = []
+        values: list[float] = []
+        known = self.words.ids
+        for term, weight in features.term_weights(title, summary).items():
+            number = known.get(term)
+            if number is not None:
+                ids.append(number)
+                names.append(term)
+                values.append(weight)
+        array = np.array(values, dtype=np.float32)
+        if ids:
+            array *= self.words.idf[ids]
+            array /= math.sqrt(float(array @ array))
+        return ids, names, array
+
+    def _term_scores(self, title: str, summary: str) -> Floats:
+        ids, _, values = self._term_values(title, summary)
+        if not ids:
+            return self.words.bias.copy()
+        return values @ self.words.weights[ids] + self.words.bias
+
+    def _term_shares(self, title: str, summary: str) -> list[tuple[str, Floats]]:
+        ids, names, values = self._term_values(title, summary)
+        return [(name, self.words.weights[i] * v) for i, name, v in zip(ids, names, values, strict=True)]
+
+    # ------------------------------------------------ letter groups
+
+    def _spelling(self, word: str) -> tuple[Floats, float]:
+        """A word's unscaled scores by its letter groups, and the square of its length in that space."""
+        found = self._spelled.get(word)
+        if found is None:
+            ids = [n for n in map(self.letters.ids.get, features.grams(word)) if n is not None]
+            idf = self.letters.idf[ids]
+            found = (idf @ self.letters.weights[ids], float(idf @ idf))
+            if len(self._spelled) >= CACHED_WORDS:
+                self._spelled.clear()
+            self._spelled[word] = found
+        return found
+
+    def _letter_scores(self, title: str, summary: str) -> Floats:
+        total = np.zeros(len(LABELS), dtype=np.float32)
+        square = 0.0
+        for word, weight in features.word_weights(title, summary).items():
+            scores, length = self._spelling(word)
+            total += scores * weight
+            square += length * weight * weight
+        return total / math.sqrt(square) + self.letters.bias if square else self.letters.bias.copy()
+
+    def _letter_shares(self, title: str, summary: str) -> list[tuple[str, Floats]]:
+        weighed = features.word_weights(title, summary)
+        square = sum(self._spelling(word)[1] * weight * weight for word, weight in weighed.items())
+        if not square:
+            return []
+        scale = 1 / math.sqrt(square)
+        return [(word, self._spelling(word)[0] * (weight * scale)) for word, weight in weighed.items()]
+
+    # ------------------------------------------------ vectors
+
+    def _meaning_scores(self, titles: Sequence[str], summaries: Sequence[str]) -> Floats:
+        full = [features.full_text(t, s) for t, s in zip(titles, summaries, strict=True)]
+        both = np.hstack((self.vectors.encode(titles), self.vectors.encode(full)))
+        scores: Floats = both @ self.meaning.weights + self.meaning.bias
+        return scores
+
+    def _meaning_shares(self, title: str, summary: str) -> list[tuple[str, Floats]]:
+        width = self.vectors.width
+        shares: list[tuple[str, Floats]] = []
+        for text, weights in (
+            (title, self.meaning.weights[:width]),
+            (features.full_text(title, summary), self.meaning.weights[width:]),
+        ):
+            rows = [
+                (word, self.vectors.table[list(ids)].sum(axis=0))
+                for word in features.tokens(text[:MAX_CHARACTERS])
+                if (ids := self.vectors.pieces.of_text(fold(word)))
+            ]
+            if rows:
+                length = float(np.linalg.norm(np.sum([row for _, row in rows], axis=0))) or 1.0
+                shares.extend((word, row @ weights / length) for word, row in rows)
+        return shares
+
+
+def softmax(scores: Floats) -> Floats:
+    """Probabilities, row by row."""
+    raised: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
+    raised /= raised.sum(axis=1, keepdims=True)
+    return raised
+
+
+def _term_model(stored: Mapping[str, NDArray[np.generic]], name: str) -> TermModel:
+    blob = stored[f"{name}_terms"].tobytes().decode("utf-8")
+    weights = stored[f"{name}_weights"].astype(np.float32) * stored[f"{name}_scale"].astype(np.float32)
+    idf = stored[f"{name}_idf"].astype(np.float32)
+    terms = blob.split("\n") if blob else []
+    if not len(terms) == len(weights) == len(idf):
+        raise ValueError(f"section model: {name} has {len(terms)} terms, {len(weights)} weights")
+    ids = {term: number for number, term in enumerate(terms)}
+    return TermModel(ids, idf, weights, stored[f"{name}_bias"].astype(np.float32))
+
+
+def packed_terms(
+    name: str, terms: Sequence[str], idf: Floats, weights: Floats, bias: Floats
+) -> dict[str, NDArray[np.generic]]:
+    """A bag-of-terms model as the arrays that `SectionModel.load` reads: weights in eight bits, a scale per label."""
+    scale = np.maximum(np.abs(weights).max(axis=0), 1e-9) / 127
+    return {
+        f"{name}_terms": np.frombuffer("\n".join(terms).encode("utf-8"), dtype=np.uint8),
+        f"{name}_idf": idf.astype(np.float16),
+        f"{name}_weights": np.rint(weights / scale).astype(np.int8),
+        f"{name}_scale": scale.astype(np.float32),
+        f"{name}_bias": bias.astype(np.float32),
+    }
