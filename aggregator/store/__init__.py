@@ -71,7 +71,8 @@ class Store:
             with self._database.write() as connection:
                 connection.execute(insert_new(connection, meta), {"name": "installation", "value": str(uuid4())})
             value = self._meta("installation")
-        self._installation = UUID(value or "")
+        assert value is not None
+        self._installation = UUID(value)
 
     def close(self) -> None:
         self._lock.release()
