@@ -68,6 +68,8 @@ _BLOCK = re.compile(
     r"<(?=/?(?:p|div|br|li|ul|ol|h[1-6]|tr|td|th|dt|dd|hr|table|blockquote|pre|section|article|figure|figcaption|img|option)\b)",
     re.IGNORECASE,
 )
+# html5ever takes what is inside for text, as browsers with scripts do; feeds put the picture there that a script shows.
+_NOSCRIPT = re.compile(r"</?noscript\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _TAG_NAME = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 # Void, or closed by the next of their kind: many of them are no depth.
@@ -140,11 +142,13 @@ def _is_worth_showing(tag: str, source: str) -> bool:
 
 
 def _bounded(markup: str) -> str:
-    """The markup cut at MAX_HTML, and without any tag where those nest absurdly deep."""
+    """The markup cut at MAX_HTML, `noscript` unwrapped, and without any tag where those nest absurdly deep."""
     if len(markup) > MAX_HTML:
         cut = markup[:MAX_HTML]
         opened = cut.rfind("<")
         markup = cut[:opened] if opened > cut.rfind(">") else cut
+    if "noscript" in markup:
+        markup = _NOSCRIPT.sub("", markup)
     tags = markup.count("<")
     if tags > MAX_TAGS or (tags > MAX_DEPTH and _is_too_deep(markup)):
         return _TAG.sub(" ", markup).replace("<", "&lt;")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # nothing was syndicated before; 1970 is a zero, 0001 an empty field
@@ -68,7 +69,8 @@ def parse_date(text: str | None, now: datetime) -> datetime | None:
 
 def _read(text: str) -> datetime | None:
     if match := _RFC822.fullmatch(text):
-        return _from_rfc822(match)
+        with suppress(ValueError):  # 24:00:00, which the slow way reads
+            return _from_rfc822(match)
     if len(text) >= 8 and text[:4].isdigit():
         try:
             moment = datetime.fromisoformat(text)  # takes all of ISO 8601 but fractions of minutes and years alone

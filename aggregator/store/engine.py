@@ -204,8 +204,9 @@ def upsert(connection: sa.Connection, table: sa.Table, key: str, keep: tuple[str
 
 def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Insert:
     """An insert that leaves alone what is there already."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table).on_conflict_do_nothing()
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
 
 
 def in_chunks(values: list[int] | list[bytes] | list[str], size: int = CHUNK) -> Iterator[list]:  # type: ignore[type-arg]
