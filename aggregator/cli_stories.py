@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,12 @@ def explain(options: argparse.Namespace, console: Console) -> int:
 def evaluate(options: argparse.Namespace, console: Console) -> int:
     """Score our models on labelled JSONL, plain or gz."""
     rows = list(_rows(Path(options.file)))
-    score = {"sections": scores.sections, "pairs": evaluate_pairs.pairs, "stories": evaluate_pairs.stories}[
-        options.kind
-    ]
-    found = score(rows)
+    scorers: dict[str, Callable[[list[dict[str, Any]]], Mapping[str, Any]]] = {
+        "sections": scores.sections,
+        "pairs": evaluate_pairs.pairs,
+        "stories": evaluate_pairs.stories,
+    }
+    found = scorers[options.kind](rows)
     if options.json:
         console.json(found)
         return DONE
