@@ -22,7 +22,7 @@ _NOTICE = "This is a demonstration: every outlet, company and story on this site
 _EVERY = timedelta(seconds=3)  # what a real source would rightly call rude
 
 _SETTINGS = """\
-site: {{title: Business Monkey News (demonstration), public_url: "http://{address}", listen: "{address}"}}
+site: {{public_url: "http://{address}", listen: "{address}"}}
 admin: {{listen: "127.0.0.1:0"}}
 database: sqlite:///demo.db
 polling: {{every: 3s, fastest: 3s, slowest: 30s, per_host: 32}}
