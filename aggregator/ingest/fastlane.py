@@ -70,9 +70,11 @@ def _root(document: bytes) -> Element | None:
         remove_pis=True,
     )
     try:
-        return etree.fromstring(document, parser)
+        root = etree.fromstring(document, parser)
     except (etree.XMLSyntaxError, ValueError):
         return None
+    # A document type brings entities, which are nodes among the elements; `parse` cuts it off before.
+    return root if root.getroottree().docinfo.internalDTD is None else None
 
 
 def _rss_version(version: str) -> str:

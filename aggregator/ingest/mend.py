@@ -45,7 +45,9 @@ def _parts(body: str) -> Iterator[tuple[str, bool]]:
         closing = "]]>" if opening[0] == "<![CDATA[" else "-->"
         end = body.find(closing, opening.end())
         if end < 0:
-            break
+            yield body[position : opening.start()], False
+            yield body[opening.start() :], True
+            return
         yield body[position : opening.start()], False
         position = end + len(closing)
         yield body[opening.start() : position], True
