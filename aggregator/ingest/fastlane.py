@@ -71,7 +71,11 @@ def _root(document: bytes) -> Element | None:
     )
     try:
         root = etree.fromstring(document, parser)
-    except (etree.XMLSyntaxError, ValueError):
+    except etree.XMLSyntaxError as error:
+        if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
+            raise MemoryError from error  # feedparser would need a multiple
+        return None
+    except ValueError:
         return None
     # A document type brings entities, which are nodes among the elements; `parse` cuts it off before.
     return root if root.getroottree().docinfo.internalDTD is None else None
