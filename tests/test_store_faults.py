@@ -336,6 +336,7 @@ def test_no_query_of_every_pass_walks_a_whole_table(sqlite_template, tmp_path):
         )
     ]
     assert len(plans) > 20
+    plans = [(step, text) for step, text in plans if step != "SCAN feeds"]  # few, and sources are wanted all at once
     walks = [
         (step, text)
         for step, text in plans

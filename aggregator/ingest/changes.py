@@ -42,7 +42,7 @@ class Keys(NamedTuple):
 def keys_of(guid: str | None, canonical_url: str | None, title_key: str, published: datetime | None) -> Keys:
     """The keys of an entry; the title's is of title and UTC day, or of the title alone where there is no date."""
     return Keys(
-        _hash("guid", guid) if guid else None,
+        key_of("guid", guid) if guid else None,
         page_key(canonical_url),
         title_day_key(title_key, published),
     )
@@ -50,15 +50,16 @@ def keys_of(guid: str | None, canonical_url: str | None, title_key: str, publish
 
 def page_key(canonical_url: str | None) -> int | None:
     """The key of a page's address, None for none and for a home page, which names no entry."""
-    return _hash("page", canonical_url) if canonical_url and not is_home_page(canonical_url) else None
+    return key_of("page", canonical_url) if canonical_url and not is_home_page(canonical_url) else None
 
 
 def title_day_key(title_key: str, published: datetime | None) -> int | None:
     """The key of a title on a UTC day (or undated), None for a title too short to mean anything."""
-    return _hash("title", f"{published.date() if published else ''} {title_key}") if title_key else None
+    return key_of("title", f"{published.date() if published else ''} {title_key}") if title_key else None
 
 
-def _hash(kind: str, value: str) -> int:
+def key_of(kind: str, value: str) -> int:
+    """Eight bytes of hash as a signed number, which both databases sort as an integer."""
     text = f"{kind} {value}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), signed=True)
 

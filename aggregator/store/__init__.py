@@ -360,10 +360,9 @@ class Store:
         if dry_run:
             with self._database.read() as connection:
                 return keep.count(connection, retention, now)
-        pruned = keep.prune(self._database.write, retention, now)
+        pruned = keep.prune(self._database, retention, now)
         if self.is_sqlite:
-            # 80 MiB of pages at most: the writer is kept waiting meanwhile, and the rest is taken next time.
-            self._database.sqlite_script("PRAGMA incremental_vacuum(20000); PRAGMA optimize")
+            self._database.give_space_back()
         return pruned
 
     def size(self) -> int:

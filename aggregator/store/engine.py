@@ -24,6 +24,7 @@ from aggregator.errors import StoreError
 # Parameters a statement; SQLite refuses more than 32,766, PostgreSQL 65,535.
 CHUNK = 500
 _WAIT_MS = 10_000  # for another writer: a backup, a second `bmn`
+_VACUUM_PAGES = 5000  # a step: 20 MiB, some 50 ms
 _CACHE_KIB = 8_000  # of pages per SQLite connection
 _WAL_LIMIT = 64 << 20  # bytes the write-ahead log is cut back to after a burst
 
@@ -125,6 +126,14 @@ class Database:
                 connection.cursor().executescript(statements)
             finally:
                 connection.close()
+
+    def give_space_back(self) -> None:
+        """Hand SQLite's free pages back to the system, in steps between which other writers get in."""
+        while (free := self.sqlite_statement("PRAGMA freelist_count")[0][0]) != 0:
+            self.sqlite_script(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+            if self.sqlite_statement("PRAGMA freelist_count")[0][0] == free:  # somebody else's file: no auto_vacuum
+                break
+        self.sqlite_script("PRAGMA optimize")
 
     def dispose(self) -> None:
         """Close every connection; the next use opens new ones."""

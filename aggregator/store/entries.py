@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 import sqlalchemy as sa
 
-from aggregator.ingest.changes import Keys, keys_of, page_key
+from aggregator.ingest.changes import keys_of, page_key
 from aggregator.schema import entries, feeds, texts, tombstones
 from aggregator.store import feeds as feed_queries
 from aggregator.store.engine import in_chunks
@@ -32,13 +33,27 @@ _KNOWN: sa.Select[Any] = sa.select(
 )
 
 
+_FEEDS: sa.BindParameter[Any] = sa.bindparam("feeds", expanding=True)
+_KEYS: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
+_ALL = _KNOWN.where(entries.c.feed_id.in_(_FEEDS))
+_STANDING = _ALL.where(entries.c.left_at.is_(None))
+_FINGERPRINTS = sa.select(entries.c.feed_id, entries.c.fingerprint).where(
+    entries.c.feed_id.in_(_FEEDS), entries.c.left_at.is_(None)
+)
+_OF_GUIDS = entries.c.guid_key.in_(sa.bindparam("guids", expanding=True))
+_BY_KEY = _KNOWN.where(_OF_GUIDS | entries.c.page_key.in_(_KEYS) | entries.c.title_day_key.in_(_KEYS))
+_GRAVES = sa.select(tombstones).where(tombstones.c.feed_id.in_(_FEEDS))
+_GRAVES_BY_KEY = _GRAVES.where(tombstones.c.key.in_(_KEYS))
+_NOBODYS = 0  # an empty IN would be a subquery, for which SQLite forgets its indexes
+
+
 def known(connection: sa.Connection, feed_ids: Iterable[int]) -> dict[int, tuple[KnownEntry, ...]]:
     """Everything known of these feeds, tombstones last. Grows with retention: see `known_for`."""
     found: dict[int, list[KnownEntry]] = {feed_id: [] for feed_id in feed_ids}
     for some in in_chunks(list(found)):
-        for row in connection.execute(_KNOWN.where(entries.c.feed_id.in_(some))):
-            found[row.feed_id].append(known_entry(row))
-        for feed_id, key, at in connection.execute(sa.select(tombstones).where(tombstones.c.feed_id.in_(some))):
+        for row in connection.execute(_ALL, {"feeds": some}):
+            found[row[1]].append(known_entry(row))
+        for feed_id, key, at in connection.execute(_GRAVES, {"feeds": some}):
             found[feed_id].append(tombstone(key, at))
     return {feed_id: tuple(ones) for feed_id, ones in found.items()}
 
@@ -50,58 +65,52 @@ def known_for(connection: sa.Connection, documents: Mapping[int, ParsedFeed]) ->
     """
     found: dict[int, dict[int, KnownEntry]] = {feed_id: {} for feed_id in documents}
     for some in in_chunks(list(found)):
-        for row in connection.execute(_KNOWN.where(entries.c.feed_id.in_(some), entries.c.left_at.is_(None))):
-            found[row.feed_id][row.entry_id] = known_entry(row)
-    keys = {feed_id: _keys_in(parsed) for feed_id, parsed in documents.items()}
-    for name, column in (("page", entries.c.page_key), ("title", entries.c.title_day_key)):
-        wanted = {getattr(one, name) for ones in keys.values() for one in ones} - {None}
-        for row in _where(connection, _KNOWN, column, wanted):
-            if row.feed_id in found:
-                found[row.feed_id][row.entry_id] = known_entry(row)
-    guids = {guid_key(f, entry.guid) for f, parsed in documents.items() for entry in parsed.entries} - {None}
-    for row in _where(connection, _KNOWN, entries.c.guid_key, guids):
-        if row.feed_id in found:
-            found[row.feed_id][row.entry_id] = known_entry(row)
-    prints = {(f, print_) for f, parsed in documents.items() for print_ in parsed.unchanged}
-    missing = prints - {(f, one.fingerprint) for f, ones in found.items() for one in ones.values()}
-    for some in in_chunks(sorted({feed_id for feed_id, _ in missing})):  # back in its document after an absence
-        for row in connection.execute(_KNOWN.where(entries.c.feed_id.in_(some))):
-            if (row.feed_id, row.fingerprint) in missing:
-                found[row.feed_id][row.entry_id] = known_entry(row)
-    graves = _tombstones(connection, keys)
-    return {feed_id: (*found[feed_id].values(), *graves.get(feed_id, ())) for feed_id in documents}
+        _find(connection, found, _STANDING, {"feeds": some})
+    keys = sorted({key for parsed in documents.values() for key in _keys_in(parsed)})
+    guids = sorted(guid_key(f, e.guid) for f, parsed in documents.items() for e in parsed.entries if e.guid)
+    for some_keys, some_guids in zip_longest(in_chunks(keys), in_chunks(guids), fillvalue=[_NOBODYS]):
+        _find(connection, found, _BY_KEY, {"keys": some_keys, "guids": some_guids})
+    _find_returned(connection, found, documents)
+    graves: dict[int, list[KnownEntry]] = defaultdict(list)
+    for some_keys in in_chunks(keys):
+        for some in in_chunks(list(documents)):
+            for feed_id, key, at in connection.execute(_GRAVES_BY_KEY, {"feeds": some, "keys": some_keys}):
+                graves[feed_id].append(tombstone(key, at))
+    return {feed_id: (*ones.values(), *graves.get(feed_id, ())) for feed_id, ones in found.items()}
 
 
-def _keys_in(parsed: ParsedFeed) -> list[Keys]:
-    return [
-        keys_of(entry.guid, canonical_url(entry.link), title_key(entry.title), entry.published)
+def _find(
+    connection: sa.Connection, found: dict[int, dict[int, KnownEntry]], query: sa.Select[Any], values: dict[str, Any]
+) -> None:
+    for row in connection.execute(query, values):
+        if (of_feed := found.get(row[1])) is not None:
+            of_feed[row[0]] = known_entry(row)
+
+
+def _find_returned(
+    connection: sa.Connection, found: dict[int, dict[int, KnownEntry]], documents: Mapping[int, ParsedFeed]
+) -> None:
+    """What is back in its document word for word: all that the parser then gives of it is its fingerprint."""
+    for feed_id, parsed in documents.items():
+        missing = set(parsed.unchanged).difference(one.fingerprint for one in found[feed_id].values())
+        for some in in_chunks(sorted(missing)):
+            query = _ALL.where(entries.c.fingerprint.in_(some))
+            _find(connection, found, query, {"feeds": [feed_id]})
+
+
+def _keys_in(parsed: ParsedFeed) -> set[int]:
+    return {
+        key
         for entry in parsed.entries
-    ]
-
-
-def _where(
-    connection: sa.Connection, query: sa.Select[Any], column: sa.Column[Any], wanted: Iterable[Any]
-) -> Iterator[sa.Row[Any]]:
-    for some in in_chunks(sorted(wanted)):
-        yield from connection.execute(query.where(column.in_(some)))
-
-
-def _tombstones(connection: sa.Connection, keys: Mapping[int, list[Keys]]) -> dict[int, list[KnownEntry]]:
-    found: dict[int, list[KnownEntry]] = defaultdict(list)
-    query = sa.select(tombstones)
-    for feed_id, ones in keys.items():
-        wanted = {key for one in ones for key in one.present()}
-        for row in _where(connection, query.where(tombstones.c.feed_id == feed_id), tombstones.c.key, wanted):
-            found[feed_id].append(tombstone(row.key, row.buried_at))
-    return found
+        for key in keys_of(entry.guid, canonical_url(entry.link), title_key(entry.title), entry.published).present()
+    }
 
 
 def fingerprints(connection: sa.Connection, feed_ids: Iterable[int]) -> dict[int, frozenset[bytes]]:
     """What the last document of each feed consisted of."""
     found: dict[int, set[bytes]] = {feed_id: set() for feed_id in feed_ids}
-    query = sa.select(entries.c.feed_id, entries.c.fingerprint).where(entries.c.left_at.is_(None))
     for some in in_chunks(list(found)):
-        for feed_id, fingerprint in connection.execute(query.where(entries.c.feed_id.in_(some))):
+        for feed_id, fingerprint in connection.execute(_FINGERPRINTS, {"feeds": some}):
             found[feed_id].add(fingerprint)
     return {feed_id: frozenset(ones) for feed_id, ones in found.items()}
 
@@ -144,10 +153,14 @@ def stale(connection: sa.Connection, limit: int) -> list[StoredEntry]:
     return stored(connection, STORED.where(entries.c.is_stale).order_by(entries.c.entry_id).limit(limit))
 
 
-def window(connection: sa.Connection, since: datetime) -> list[StoredEntry]:
+def window(connection: sa.Connection, since: datetime) -> Iterator[StoredEntry]:
     """The grouped entries from `since` on, in order of time: what the index of stories is built from."""
     query = STORED.where(entries.c.dated >= micros(since), entries.c.story_id.is_not(None))
-    return stored(connection, query.order_by(entries.c.dated, entries.c.entry_id))
+    sources = feed_queries.source_refs(connection)
+    # Some hundred thousand entries with their texts are more than memory is meant to hold at once.
+    rows = connection.execution_options(yield_per=500).execute(query.order_by(entries.c.dated, entries.c.entry_id))
+    for row in rows:
+        yield stored_entry(row, sources)
 
 
 def of_page(connection: sa.Connection, url: str) -> list[StoredEntry]:

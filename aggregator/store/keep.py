@@ -6,7 +6,7 @@ its last success. A story goes as a whole, once nothing keeps any of its entries
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,9 +20,14 @@ from aggregator.schema import entries, feeds, stories, story_tombstones, texts, 
 from aggregator.store.engine import in_chunks
 from aggregator.store.rows import Values, maybe_moment, micros
 
-_BATCH = 2000  # entries a transaction: some 50 ms, so that polls are not kept waiting
+_TEXTS = 2000  # deleted in a transaction: some 50 ms, so that polls are not kept waiting
 
-Transaction = Callable[[], AbstractContextManager[sa.Connection]]
+
+class Transactions(Protocol):
+    """What `prune` needs of `engine.Database`."""
+
+    def read(self) -> AbstractContextManager[sa.Connection]: ...
+    def write(self) -> AbstractContextManager[sa.Connection]: ...
 
 
 class Retention(Protocol):
@@ -59,80 +64,77 @@ def _over(cutoff: int) -> sa.ColumnElement[bool]:
     return sa.or_(departed, silent)
 
 
-def _stories_over(cutoff: int, after: bytes | None) -> sa.Select[Any]:
-    """Stories none of whose entries is kept, with the number of their entries."""
-    candidates = sa.select(entries.c.story_id).where(_over(cutoff), entries.c.story_id.is_not(None)).distinct()
+def _stories_with_some_over(connection: sa.Connection, cutoff: int) -> list[bytes]:
+    query = sa.select(entries.c.story_id).where(_over(cutoff), entries.c.story_id.is_not(None)).distinct()
+    return list(connection.scalars(query))
+
+
+def _wholly_over(connection: sa.Connection, story_ids: list[bytes], cutoff: int) -> dict[bytes, int]:
+    """Those of the stories none of whose entries is kept, and how many entries each has."""
     query = (
-        sa.select(entries.c.story_id, sa.func.count().label("entries"))
-        .where(entries.c.story_id.in_(candidates))
+        sa.select(entries.c.story_id, sa.func.count().label("number"))
+        .where(entries.c.story_id.in_(story_ids))
         .group_by(entries.c.story_id)
         .having(sa.func.sum(sa.case((_over(cutoff), 0), else_=1)) == 0)
-        .order_by(entries.c.story_id)
-        .limit(_BATCH)
     )
-    return query if after is None else query.where(entries.c.story_id > after)
+    return {row.story_id: row.number for row in connection.execute(query)}
+
+
+def _loose_over(cutoff: int) -> sa.Select[Any]:
+    return sa.select(entries.c.entry_id).where(_over(cutoff), entries.c.story_id.is_(None))
 
 
 def _texts_over(cutoff: int) -> sa.Select[Any]:
     return sa.select(texts.c.entry_id).select_from(texts.join(entries)).where(_over(cutoff))
 
 
+def _texts_of(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> int:
+    query = sa.select(sa.func.count()).select_from(texts.join(entries)).where(condition)
+    return connection.scalar(query) or 0
+
+
 def count(connection: sa.Connection, retention: Retention, now: datetime) -> Pruned:
     """What `prune` would take now."""
-    entries_cutoff, text_cutoff = micros(now - retention.entries), micros(now - retention.text)
-    dead: list[bytes] = []
-    told = 0
-    while batch := connection.execute(_stories_over(entries_cutoff, dead[-1] if dead else None)).all():
-        dead += [row.story_id for row in batch]
-        told += sum(row.entries for row in batch)
-    loose = sa.select(sa.func.count()).select_from(entries).where(_over(entries_cutoff), entries.c.story_id.is_(None))
-    alone = connection.scalar(loose) or 0
-    fading = connection.scalar(sa.select(sa.func.count()).select_from(_texts_over(text_cutoff).subquery())) or 0
-    going = sum(
-        connection.scalar(
-            sa.select(sa.func.count()).select_from(texts.join(entries)).where(entries.c.story_id.in_(some))
-        )
-        or 0
-        for some in in_chunks(dead)
-    )
-    loose_texts = (
-        sa.select(sa.func.count())
-        .select_from(texts.join(entries))
-        .where(_over(entries_cutoff), entries.c.story_id.is_(None))
-    )
-    fading -= going + (connection.scalar(loose_texts) or 0)
-    return Pruned(told + alone, max(0, fading), len(dead), tuple(UUID(bytes=s) for s in dead))
+    cutoff, text_cutoff = micros(now - retention.entries), micros(now - retention.text)
+    dead: dict[bytes, int] = {}
+    texts_going = 0
+    for some in in_chunks(_stories_with_some_over(connection, cutoff)):
+        over = _wholly_over(connection, some, cutoff)
+        dead |= over
+        texts_going += _texts_of(connection, entries.c.story_id.in_(list(over)) & _over(text_cutoff))
+    loose = connection.scalar(sa.select(sa.func.count()).select_from(_loose_over(cutoff).subquery())) or 0
+    texts_going += _texts_of(connection, entries.c.story_id.is_(None) & _over(max(cutoff, text_cutoff)) & _over(cutoff))
+    fading = _texts_of(connection, _over(text_cutoff)) - texts_going
+    return Pruned(sum(dead.values()) + loose, max(0, fading), len(dead), tuple(UUID(bytes=s) for s in dead))
 
 
-def prune(transaction: Transaction, retention: Retention, now: datetime) -> Pruned:
-    """Takes what is over its time, in transactions short enough for polls to get between."""
-    cutoff = micros(now - retention.entries)
+def prune(database: Transactions, retention: Retention, now: datetime) -> Pruned:
+    """Takes what is over its time, in transactions short enough for polls to get between.
+
+    What to take is read first, from a snapshot; each transaction looks again, as an entry may be back in its feed.
+    """
+    cutoff, text_cutoff = micros(now - retention.entries), micros(now - retention.text)
+    with database.read() as connection:
+        candidates = _stories_with_some_over(connection, cutoff)
+        loose = list(connection.scalars(_loose_over(cutoff)))
     taken: list[bytes] = []
     gone = 0
-    while True:
-        with transaction() as connection:
-            dead = [row.story_id for row in connection.execute(_stories_over(cutoff, None))]
+    for some in in_chunks(candidates):
+        with database.write() as connection:
+            dead = list(_wholly_over(connection, some, cutoff))
             gone += _bury_stories(connection, dead, now)
         taken += dead
-        if not dead:
-            break
-    while True:
-        with transaction() as connection:
-            query = sa.select(entries.c.entry_id).where(_over(cutoff), entries.c.story_id.is_(None)).limit(_BATCH)
-            loose = list(connection.scalars(query))
-            _bury_entries(connection, loose, now)
-        gone += len(loose)
-        if not loose:
-            break
+    for some in in_chunks(loose):
+        with database.write() as connection:
+            still = list(connection.scalars(_loose_over(cutoff).where(entries.c.entry_id.in_(some))))
+            _bury_entries(connection, still, now)
+        gone += len(still)
+    with database.read() as connection:
+        fading = list(connection.scalars(_texts_over(text_cutoff)))
     faded = 0
-    while True:
-        with transaction() as connection:
-            old = list(connection.scalars(_texts_over(micros(now - retention.text)).limit(_BATCH)))
-            for some in in_chunks(old):
-                connection.execute(sa.delete(texts).where(texts.c.entry_id.in_(some)))
-        faded += len(old)
-        if not old:
-            break
+    for some in in_chunks(fading, _TEXTS):
+        with database.write() as connection:
+            faded += connection.execute(sa.delete(texts).where(texts.c.entry_id.in_(some))).rowcount
     return Pruned(gone, faded, len(taken), tuple(UUID(bytes=s) for s in taken))
 
 

@@ -71,9 +71,9 @@ def _count(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[
 
 def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
     """Newest change and number of stories, and a sum over what is shown of their sources."""
-    newest, told = connection.execute(
-        sa.select(sa.func.max(stories.c.updated_at), sa.func.count()).where(stories.c.redirect_to.is_(None))
-    ).one()
+    # Apart, each is answered from an index; a merge moves `updated_at`, a pruned story the number.
+    newest = connection.scalar(sa.select(sa.func.max(stories.c.updated_at)))
+    told = connection.scalar(sa.select(sa.func.count()).select_from(stories)) or 0
     shown = sa.select(feeds.c.feed_id, feeds.c.title, feeds.c.title_override, feeds.c.site_url).order_by(
         feeds.c.feed_id
     )
