@@ -6,6 +6,8 @@ base64, entities); `parse` then asks feedparser. tests/test_parse_differential.p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lxml import etree
 
 from aggregator.ingest.elements import (
@@ -94,12 +96,19 @@ def _read_rss(root: Element, names: Names, version: str) -> RawFeed | None:
         return None
     feed = RawFeed(version)
     _read_channel(channel, names, feed)
-    items = [child for child in channel if names[child.tag] == "item"]
-    items += [child for child in root if names[child.tag] == "item"]
+    items = [*_items(channel, names), *_items(root, names)]
     feed.base = base_of(channel, base_of(root, None))
     feed.language = feed.language or root.get(XML + "lang")
     feed.entries = [_read_item(item, names, feed.base) for item in some(items)]
     return feed
+
+
+def _items(parent: Element, names: Names) -> Iterator[Element]:
+    """The items below an element in document order; one that was never closed holds those after it."""
+    for child in parent:
+        if names[child.tag] == "item":
+            yield child
+            yield from _items(child, names)
 
 
 def _read_rdf(root: Element) -> RawFeed | None:
