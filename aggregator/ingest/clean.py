@@ -29,7 +29,10 @@ _TITLE_MARKUP = re.compile(
     r"|script|small|span|strike|strong|style|sub|sup|svg|tt|u|ul|var|wbr)(?=[\s/>])|<!--",
     re.IGNORECASE,
 )
-_PLAIN_URL = re.compile(r"https?://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,3}/[A-Za-z0-9/._~%=&?+,;:@!$'()*-]*")
+_PLAIN_URL = re.compile(
+    r"https?://[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9][a-z0-9-]{0,62}){1,3}/[A-Za-z0-9/._~%=&+,;:@!$'()*-]*"
+    r"(?:\?[A-Za-z0-9/._~%=&?+,;:@!$'()*-]+)?"
+)
 _LANGUAGE = re.compile(r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*$")
 
 
