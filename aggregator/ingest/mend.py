@@ -1,7 +1,7 @@
 """Repairs for what most often keeps a feed from being well-formed, so that it need not be read by guessing.
 
-Of 20 broken documents among 203 real ones, 14 have something behind the closing tag of their root, and one a bare `&`
-or an entity that XML does not know. Nothing else is touched: what is still broken then is feedparser's.
+Of 20 documents among 203 real ones that a strict parser refuses, 13 have something behind the closing tag of their
+root, and one a bare `&`. Nothing else is touched: what is still broken then is feedparser's.
 """
 
 from __future__ import annotations
