@@ -2,7 +2,7 @@
 
 In: the labelled collections of the data folder, our own labels (`labels/sections.tsv`: keys, never texts) looked up
 in the unlabelled stream, headlines of our invention (`labels/invented.tsv`). Out: `sections.npz`. Needs scikit-learn
-(the extra `train`); about four minutes on one core. `--report` measures on time and outlet splits and writes nothing.
+(the extra `train`); about two minutes on one core. `--report` measures on time and outlet splits and writes nothing.
 """
 
 from __future__ import annotations
