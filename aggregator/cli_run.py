@@ -94,6 +94,8 @@ def init(options: argparse.Namespace, console: Console) -> int:
         target.mkdir(parents=True, exist_ok=True)
         for name in _STARTER:
             shutil.copyfile(origin / name, target / name)
+        # Editors find the schemas by the first line of the YAML files.
+        shutil.copytree(origin / "schema", target / "schema", dirs_exist_ok=True)
     except OSError as error:
         raise AggregatorError(f"{target}: cannot be written: {error.strerror}") from error
     console.print(f"wrote {joined(str(target / name) for name in _STARTER)}")

@@ -231,6 +231,9 @@ class Poller:
                         age = (now - new.entry.published).total_seconds()
                         self._metrics.freshness.labels("seen").observe(max(0.0, age))
         state = polling.after_poll(feed, outcome, parsed, self._policy_for(source), now, polling.arrivals(changes, now))
+        if state.current_url != feed.current_url:
+            moved = urls.for_log(state.current_url)
+            self._log.warning("feed_moved", feed=urls.for_log(feed.url), to=moved, remedy="put it into sources.yaml")
         self._metrics.poll_seconds.observe((now - begun_at).total_seconds())
         return PollResult(state, parsed if isinstance(parsed, ParseFailed) else outcome, changes, now)
 

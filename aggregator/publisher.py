@@ -84,6 +84,8 @@ class Publisher:
         began = time.perf_counter()
         stories = self.stories()
         documents = press.edition(stories, self._now())
+        for ref in press.unprintable:
+            self._log.error("story_unprintable", story=ref, remedy="left out of the feeds; please report it")
         before = self.shelf.documents
         changed = sum(1 for path, document in documents.items() if before.get(path) is not document)
         self.shelf.replace(documents)
@@ -111,7 +113,18 @@ class Publisher:
         if found.ref != ref:
             return Page(308, location=f"/story/{found.ref}")
         related = [story for story in map(self._store.story, found.related[:_RELATED]) if story is not None]
-        return Page(200, press.story_page(found, related, ()))
+        return Page(200, press.story_page(found, related, self._why(found)))
+
+    def _why(self, story: Story) -> list[str]:
+        """Why its entries are together, in the words of those who joined later."""
+        titles = {entry.entry_id: entry.source.title for entry in (*story.entries, *story.duplicates)}
+        placements = self._store.placements(story.story_id)
+        return [
+            f"{titles[placement.entry_id]}: {reason}"
+            for placement in placements[1:]
+            for reason in placement.reasons
+            if placement.entry_id in titles
+        ]
 
     def close(self) -> None:
         self._reader.shutdown(wait=True, cancel_futures=True)

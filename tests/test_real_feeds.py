@@ -12,7 +12,6 @@ from service import Service
 from aggregator.store import Store
 from aggregator.types import ParsedFeed
 
-
 # Counted by the index and no entries: empty elements inside items; the losing version in an item's sync conflict.
 _NO_ENTRIES = {"7fa416237a.xml": 10, "bf94456e2e.xml": 1}
 
