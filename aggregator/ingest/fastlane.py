@@ -43,9 +43,12 @@ _RSS090 = "http://my.netscape.com/rdf/simple/0.9/"
 _ATOM03 = "http://purl.org/atom/ns#"
 
 
-def read(document: bytes) -> RawFeed | None:
-    """The UTF-8 document's raw feed, or None if this is not surely one that we read right."""
-    root = _root(document)
+def read(document: bytes, recover: bool = False) -> RawFeed | None:
+    """The UTF-8 document's raw feed, or None if this is not surely one that we read right.
+
+    With `recover`, breakages are passed over as libxml2 sees fit: for documents that nobody else can read.
+    """
+    root = _root(document, recover)
     if root is None:
         return None
     namespace, _, local = root.tag[1:].rpartition("}") if root.tag[0] == "{" else ("", "", root.tag)
@@ -60,7 +63,7 @@ def read(document: bytes) -> RawFeed | None:
     return None
 
 
-def _root(document: bytes) -> Element | None:
+def _root(document: bytes, recover: bool) -> Element | None:
     # A parser per document: reused ones keep a dictionary of every name they ever saw.
     parser = etree.XMLParser(
         encoding="utf-8",
@@ -68,6 +71,7 @@ def _root(document: bytes) -> Element | None:
         no_network=True,
         load_dtd=False,
         huge_tree=False,
+        recover=recover,
         remove_comments=True,
         remove_pis=True,
     )
@@ -80,6 +84,8 @@ def _root(document: bytes) -> Element | None:
     except ValueError:
         return None
     # A document type brings entities, which are nodes among the elements; `parse` cuts it off before.
+    if root is None:  # nothing could be recovered
+        return None
     return root if root.getroottree().docinfo.internalDTD is None else None
 
 

@@ -15,7 +15,7 @@ _VERBATIM = re.compile(r"<!\[CDATA\[|<!--")
 _AMPERSAND = re.compile(
     r"&(?!(?:lt|gt|amp|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)(?:([A-Za-z][A-Za-z0-9]{1,31});|#[xX]?[0-9a-fA-F]{0,9};?)?"
 )
-_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,9}));")
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));")
 # Emoji as Java's and JavaScript's writers spell them: a reference for each half.
 _PAIR = re.compile(
     r"&#([xX][dD][89abAB][0-9a-fA-F]{2}|5[5-6][0-9]{3});&#([xX][dD][c-fC-F][0-9a-fA-F]{2}|5[67][0-9]{3});"
@@ -87,8 +87,10 @@ def _joined(match: re.Match[str]) -> str:
 
 
 def _valid(match: re.Match[str]) -> str:
-    number = int(match[1], 16) if match[1] else int(match[2])
-    return match[0] if is_xml_character(number) else ""
+    digits = (match[1] or match[2]).lstrip("0")
+    if len(digits) > 7:
+        return ""
+    return match[0] if is_xml_character(int(digits or "0", 16 if match[1] else 10)) else ""
 
 
 def is_xml_character(number: int) -> bool:

@@ -144,7 +144,12 @@ _FORMATS = {"rss10": "rss10", "rss090": "rss09x", "atom10": "atom10", "atom03": 
 
 
 def _by_feedparser(text: Text, url: str, known: frozenset[bytes], now: datetime) -> ParsedFeed | ParseFailed:
-    result = _fed(text.body)
+    try:
+        result = _fed(text.body)
+    except MemoryError:
+        raise
+    except Exception as error:  # KeyError, OverflowError, TypeError …: it has many ways to stumble
+        return _recovered(text, url, known, now, f"feedparser raised {type(error).__name__}")
     feed, entries = result["feed"], result["entries"]
     if not entries and not result["version"]:
         return ParseFailed(FailureReason.MALFORMED, f"looks like a feed and is none: {_complaint(result, text)}")
@@ -153,6 +158,17 @@ def _by_feedparser(text: Text, url: str, known: frozenset[bytes], now: datetime)
     is_atom = raw.format.startswith("atom")
     raw.entries = [_raw_entry(entry, is_atom) for entry in entries]
     return clean_feed(raw, url, known, now, "feedparser")
+
+
+def _recovered(
+    text: Text, url: str, known: frozenset[bytes], now: datetime, complaint: str
+) -> ParsedFeed | ParseFailed:
+    """What libxml2 makes of a document that both ways could not read."""
+    raw = fastlane.read(text.body.encode("utf-8", "replace"), recover=True)
+    if raw is None:
+        return ParseFailed(FailureReason.MALFORMED, f"cannot be read: {complaint}")
+    raw.complaint = f"not well-formed: {complaint}, read in part"
+    return clean_feed(raw, url, known, now, "fast")
 
 
 def _fed(body: str) -> Any:
