@@ -50,14 +50,14 @@ OnReady = Callable[["Service"], Awaitable[None]]
 Beside = Callable[[], AbstractAsyncContextManager[object]]
 
 
-def run(setting: Setting, role: str = "all", on_ready: OnReady | None = None, beside: Beside | None = None) -> int:
+def run(setting: Setting, on_ready: OnReady | None = None, beside: Beside | None = None) -> int:
     """Run the daemon until SIGTERM or SIGINT; the exit code. ConfigError and StoreError come before anything began.
 
     `on_ready` is awaited once everything listens; `beside` is entered before and left after (the demo's newsroom).
     """
     config = setting.load()
     configure_logging(config.log.format, config.log.level)
-    service = Service(setting, config, role, log(), Notifier())
+    service = Service(setting, config, log(), Notifier())
 
     async def work() -> int:
         async with beside() if beside is not None else nullcontext():
@@ -69,8 +69,8 @@ def run(setting: Setting, role: str = "all", on_ready: OnReady | None = None, be
 class Service:
     """One running daemon."""
 
-    def __init__(self, setting: Setting, config: Config, role: str, logger: Log, notifier: Notifier) -> None:
-        self._setting, self._config, self._role = setting, config, role
+    def __init__(self, setting: Setting, config: Config, logger: Log, notifier: Notifier) -> None:
+        self._setting, self._config = setting, config
         self._log, self._notifier = logger, notifier
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()

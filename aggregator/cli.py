@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "--role",
         choices=["all", "poll", "edit", "web"],
         default="all",
-        help="all (default); poll, edit and web share the work of several processes on PostgreSQL",
+        help="all (default); the others, for several processes on PostgreSQL, are refused so far",
     )
 
     poll = _command(commands, "poll", cli_run.poll, "poll once, group, publish, exit", "bmn poll --all --json")

@@ -22,7 +22,9 @@ from aggregator.store import Pruned
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """The daemon, until SIGTERM."""
-    return scheduler.run(scheduler.Setting(load=lambda: load_config(options)), options.role)
+    if options.role != "all":
+        raise AggregatorError(f"--role {options.role} has no effect in this version yet: one process does everything")
+    return scheduler.run(scheduler.Setting(load=lambda: load_config(options)))
 
 
 def poll(options: argparse.Namespace, console: Console) -> int:

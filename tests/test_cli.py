@@ -153,6 +153,12 @@ def test_misuse_ends_with_2(arguments, capsys):
     assert "usage:" in capsys.readouterr().err
 
 
+def test_a_role_that_does_not_work_yet_is_refused(tmp_path):
+    failed = Service(tmp_path, []).bmn("run", "--role", "poll")
+    assert failed.returncode == 1
+    assert "no effect in this version" in failed.stderr
+
+
 def test_every_command_shows_an_example(capsys):
     for words in (["run"], ["poll"], ["stories", "list"], ["sources", "add"], ["explain"], ["demo"]):
         with pytest.raises(SystemExit) as ended:
