@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aggregator.ingest.parse import parse
 from aggregator.types import Enclosure, FailureReason, ParsedFeed, ParseFailed
@@ -154,6 +156,40 @@ def test_newest_entries_are_kept_of_too_many() -> None:
 def test_parser_is_told_the_time() -> None:
     with pytest.raises(TypeError):
         parse(b"<rss/>", URL)
+
+
+PIECES = [
+    *("<", "&", "]]>", "<![CDATA[", "<!--", "<!DOCTYPE a [", "<!ENTITY a 'b'>", "&#xD800;", "&#99999999999;", "\x00"),
+    *(
+        "<item>",
+        "</item>",
+        "</channel>",
+        "<div>",
+        "<title>",
+        "<image>",
+        "<textinput>",
+        "<source>",
+        "<gml:pos>x</gml:pos>",
+    ),
+    *(
+        'xml:base="http://["',
+        "<link>http://[::1</link>",
+        "<content type='xhtml'>",
+        "\ud800",
+        '<media:content url="//]"/>',
+    ),
+]
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_no_mutation_of_a_document_raises(data: st.DataObject) -> None:
+    document = (FOLDER / data.draw(st.sampled_from(CASES))).read_bytes()
+    for piece in data.draw(st.lists(st.sampled_from(PIECES), max_size=6)):
+        place = data.draw(st.integers(0, len(document)))
+        cut = data.draw(st.sampled_from([0, 0, 7]))
+        document = document[:place] + piece.encode("utf-8", "surrogatepass") + document[place + cut :]
+    assert isinstance(parse(document, URL, None, frozenset(), NOW), ParsedFeed | ParseFailed)
 
 
 @pytest.mark.parametrize("cut", range(0, 2600, 97))

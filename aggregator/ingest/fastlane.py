@@ -86,6 +86,8 @@ def _root(document: bytes, recover: bool) -> Element | None:
     # A document type brings entities, which are nodes among the elements; `parse` cuts it off before.
     if root is None:  # nothing could be recovered
         return None
+    if recover:
+        etree.strip_elements(root, etree.Entity, with_tail=False)
     return root if root.getroottree().docinfo.internalDTD is None else None
 
 

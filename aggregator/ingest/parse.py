@@ -9,33 +9,21 @@ from __future__ import annotations
 
 import html
 import io
-import re
 import zlib
 from datetime import datetime
 from typing import Any
 
 from aggregator.ingest import fastlane, jsonfeed
-from aggregator.ingest.challenge import LOOK_AT, challenger
 from aggregator.ingest.clean import clean_feed
 from aggregator.ingest.document import Text, decode
 from aggregator.ingest.hints import HintTexts, feed_hints
 from aggregator.ingest.media import images_in_order, is_picture, width_of
 from aggregator.ingest.mend import mended, valid_references
 from aggregator.ingest.raw import RawEntry, RawFeed, fuller
+from aggregator.ingest.refusals import declares_entities, no_feed
 from aggregator.types import FailureReason, ParsedFeed, ParseFailed
 
 MAX_DOCUMENT = 16 << 20  # bytes; fetching stops at 8 MiB by default, a pushed document might not
-
-_FEED_ROOT = re.compile(r"<(?:[a-z]{1,20}:)?(?:rss|feed|rdf|channel)[\s>/]", re.IGNORECASE)
-_HTML_ROOT = re.compile(r"<(?:html|head|body|title|script|meta|div|p|h1)[\s>/]", re.IGNORECASE)
-# A feed that some template wrapped into a page's skeleton.
-_FEED_INSIDE = re.compile(
-    r"""<feed\s[^<>]{0,400}?xmlns\s?=\s?["']http://(?:www\.w3\.org/2005/Atom|purl\.org/atom)|<rss\s[^<>]{0,400}?version\s?=""",
-    re.IGNORECASE,
-)
-_LINK_TAG = re.compile(r"<link\b[^<>]{0,1000}>", re.IGNORECASE)
-_HREF = re.compile(r"""\bhref\s{0,5}=\s{0,5}["']?([^"'\s<>]{1,500})""", re.IGNORECASE)
-_TITLE = re.compile(r"<title\b[^<>]{0,200}>([^<]{1,200})", re.IGNORECASE)
 
 
 def parse(
@@ -67,9 +55,9 @@ def parse(
         if isinstance(raw, str):
             return ParseFailed(FailureReason.NOT_A_FEED, raw)
         return clean_feed(raw, url, known, now, "json")
-    if _declares_entities(text.prolog):
+    if declares_entities(text.prolog):
         return ParseFailed(FailureReason.MALFORMED, "declares entities of its own, which we do not expand")
-    if failure := _no_feed(text):
+    if failure := no_feed(text):
         return failure
     raw_feed = _by_fast_lane(text)
     if raw_feed is not None:
@@ -99,45 +87,6 @@ def _gunzipped(document: bytes) -> bytes | ParseFailed:
     return content if content.strip() else ParseFailed(FailureReason.EMPTY, "an empty gzip file")
 
 
-def _declares_entities(prolog: str) -> bool:
-    return "<!ENTITY" in prolog or ("<!DOCTYPE" in prolog and "<!entity" in prolog.lower())
-
-
-def _no_feed(text: Text) -> ParseFailed | None:
-    """Why this cannot be a feed, or None if it may be one. Says what a person needs to mend the address."""
-    if _FEED_ROOT.match(text.body):
-        return None
-    if _HTML_ROOT.match(text.body) or "<!doctype html" in text.prolog[:2000].lower():
-        return None if _FEED_INSIDE.search(text.body) else _web_page(text.body)
-    if _FEED_ROOT.search(text.body):
-        return None  # rubbish first, a feed behind it
-    if not text.body.startswith("<"):
-        start = " ".join(text.body[:200].split())[:60]
-        return ParseFailed(FailureReason.NOT_A_FEED, f"plain text, not a feed: {start!r}")
-    root = re.match(r"<([A-Za-z_][\w.:-]{0,60})", text.body)
-    if root is None:
-        return ParseFailed(FailureReason.NOT_A_FEED, "no feed: no XML element is in it")
-    return ParseFailed(FailureReason.NOT_A_FEED, f"XML, but no feed: its root element is <{root[1]}>")
-
-
-def _web_page(body: str) -> ParseFailed:
-    if who := challenger({}, body[:LOOK_AT].encode()):
-        return ParseFailed(
-            FailureReason.BLOCKED, f"{who} asks for proof of being human instead of answering with a feed"
-        )
-    title = _TITLE.search(body[:100_000])
-    named = f" ({html.unescape(' '.join(title[1].split()))[:80]!r})" if title else ""
-    for tag in _LINK_TAG.findall(body[:200_000]):
-        lower = tag.lower()
-        is_feed = "alternate" in lower and any(kind in lower for kind in ("rss+xml", "atom+xml", "feed+json"))
-        if is_feed and (href := _HREF.search(tag)):
-            address = html.unescape(href[1])
-            return ParseFailed(
-                FailureReason.NOT_A_FEED, f"a web page{named}, not a feed; it names {address} as its feed"
-            )
-    return ParseFailed(FailureReason.NOT_A_FEED, f"a web page{named}, not a feed")
-
-
 # ---------------------------------------------------------------- feedparser
 
 _FORMATS = {"rss10": "rss10", "rss090": "rss09x", "atom10": "atom10", "atom03": "atom03", "atom": "atom10"}
@@ -164,7 +113,11 @@ def _recovered(
     text: Text, url: str, known: frozenset[bytes], now: datetime, complaint: str
 ) -> ParsedFeed | ParseFailed:
     """What libxml2 makes of a document that both ways could not read."""
-    raw = fastlane.read(text.body.encode("utf-8", "replace"), recover=True)
+    body, _ = mended(text.body) or (text.body, "")
+    try:
+        raw = fastlane.read(valid_references(body).encode("utf-8", "replace"), recover=True)
+    except ValueError:  # names that are no UTF-8, which only a recovering libxml2 lets through
+        raw = None
     if raw is None:
         return ParseFailed(FailureReason.MALFORMED, f"cannot be read: {complaint}")
     raw.complaint = f"not well-formed: {complaint}, read in part"
