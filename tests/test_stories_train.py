@@ -55,6 +55,7 @@ def test_the_temperature_follows_how_sure_the_scores_may_be() -> None:
     assert train.best_temperature(scores, rows) < train.best_temperature(wrong, rows)
 
 
+@pytest.mark.soak
 @needs_sklearn
 def test_a_small_model_learns_saves_and_loads(tmp_path) -> None:
     vectors = Vectors.load()
