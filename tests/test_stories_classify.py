@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+
 from aggregator.stories import classify, evaluate
 from aggregator.stories.classify import StoryText, decided, hint_worth, is_english
 from aggregator.stories.vectors import MODEL_DIR
@@ -83,10 +84,10 @@ def test_a_final_hint_is_the_verdict(sectioner: classify.Sectioner) -> None:
     ("shares", "hint", "section", "second"),
     [
         ({"tech": 0.8, "companies": 0.1, "economics": 0.05, "marketing": 0.03, "none": 0.02}, None, "tech", None),
-        ({"tech": 0.51, "companies": 0.45, "economics": 0.02, "marketing": 0.01, "none": 0.01}, None, "tech", "companies"),
+        ({"tech": 0.51, "companies": 0.45, "economics": 0.02, "marketing": 0.01, "none": 0.01}, None, "tech", "companies"),  # noqa: E501
         ({"tech": 0.51, "none": 0.45, "economics": 0.02, "marketing": 0.01, "companies": 0.01}, None, "tech", None),
         ({"tech": 0.4, "companies": 0.2, "economics": 0.2, "marketing": 0.1, "none": 0.1}, None, None, None),
-        ({"tech": 0.4, "companies": 0.2, "economics": 0.2, "marketing": 0.1, "none": 0.1}, "companies", "companies", None),
+        ({"tech": 0.4, "companies": 0.2, "economics": 0.2, "marketing": 0.1, "none": 0.1}, "companies", "companies", None),  # noqa: E501
         ({"none": 0.4, "companies": 0.2, "economics": 0.2, "marketing": 0.1, "tech": 0.1}, "companies", "none", None),
     ],
 )  # fmt: skip
