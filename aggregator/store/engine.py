@@ -25,7 +25,8 @@ from aggregator.errors import StoreError
 CHUNK = 500
 _WAIT_MS = 10_000  # for another writer: a backup, a second `bmn`
 _VACUUM_PAGES = 5000  # a step: 20 MiB, some 50 ms
-_CACHE_KIB = 8_000  # of pages per SQLite connection
+_CACHE_KIB = 8_000  # of pages for the writer
+_READER_CACHE_KIB = 2_000  # for each reader: there may be sixteen
 _WAL_LIMIT = 64 << 20  # bytes the write-ahead log is cut back to after a burst
 
 
@@ -141,18 +142,18 @@ class Database:
         self._reader.dispose()
 
 
-def _prepare(connection: sqlite3.Connection) -> sqlite3.Cursor:
+def _prepare(connection: sqlite3.Connection, cache_kib: int) -> sqlite3.Cursor:
     connection.isolation_level = None  # transactions begin where we say so and nowhere else
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_WAIT_MS}")
-    cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    cursor.execute(f"PRAGMA cache_size=-{cache_kib}")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA temp_store=MEMORY")
     return cursor
 
 
 def _prepare_writer(connection: sqlite3.Connection, _: object) -> None:
-    cursor = _prepare(connection)
+    cursor = _prepare(connection, _CACHE_KIB)
     cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts in a new file only, before its first table
     cursor.execute("PRAGMA journal_mode=WAL")
     # A killed process loses nothing: the system has what was written. A power cut may take the last commits, never a
@@ -163,7 +164,7 @@ def _prepare_writer(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _prepare_reader(connection: sqlite3.Connection, _: object) -> None:
-    cursor = _prepare(connection)
+    cursor = _prepare(connection, _READER_CACHE_KIB)
     cursor.execute("PRAGMA query_only=ON")
     cursor.close()
 
