@@ -83,18 +83,18 @@ def test_a_final_hint_is_the_verdict(sectioner: classify.Sectioner) -> None:
 @pytest.mark.parametrize(
     ("shares", "hint", "section", "second"),
     [
-        ({"tech": 0.8, "companies": 0.1, "economics": 0.05, "marketing": 0.03, "none": 0.02}, None, "tech", None),
-        ({"tech": 0.51, "companies": 0.45, "economics": 0.02, "marketing": 0.01, "none": 0.01}, None, "tech", "companies"),  # noqa: E501
-        ({"tech": 0.51, "none": 0.45, "economics": 0.02, "marketing": 0.01, "companies": 0.01}, None, "tech", None),
-        ({"tech": 0.4, "companies": 0.2, "economics": 0.2, "marketing": 0.1, "none": 0.1}, None, None, None),
-        ({"tech": 0.4, "companies": 0.2, "economics": 0.2, "marketing": 0.1, "none": 0.1}, "companies", "companies", None),  # noqa: E501
-        ({"none": 0.4, "companies": 0.2, "economics": 0.2, "marketing": 0.1, "tech": 0.1}, "companies", "none", None),
+        ((0.80, 0.10, 0.05, 0.03, 0.02), None, "tech", None),
+        ((0.51, 0.45, 0.02, 0.01, 0.01), None, "tech", "companies"),
+        ((0.51, 0.01, 0.02, 0.01, 0.45), None, "tech", None),
+        ((0.40, 0.20, 0.20, 0.10, 0.10), None, None, None),
+        ((0.40, 0.20, 0.20, 0.10, 0.10), "companies", "companies", None),
+        ((0.10, 0.20, 0.20, 0.10, 0.40), "companies", "none", None),
     ],
-)  # fmt: skip
+)
 def test_verdicts_on_given_probabilities(
-    shares: dict[str, float], hint: str | None, section: str | None, second: str | None
+    shares: tuple[float, ...], hint: str | None, section: str | None, second: str | None
 ) -> None:
-    found = decided(shares, hint)
+    found = decided(dict(zip(LABELS, shares, strict=True)), hint)
     assert (found.section, found.second if second else None) == (section, second)
 
 

@@ -35,6 +35,11 @@ def fold(text: str) -> str:
     return "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
 
 
+def pieces_of(folded: str) -> list[str]:
+    """The words and single signs of a folded text, as they are looked up."""
+    return _PIECES.findall(folded)
+
+
 class WordPieces:
     """Splits words into the longest pieces a vocabulary knows; pieces inside a word are written `##piece`."""
 
@@ -55,7 +60,7 @@ class WordPieces:
     def of_text(self, text: str) -> list[int]:
         """The ids of a text in order."""
         found: list[int] = []
-        for word in _PIECES.findall(fold(text[:MAX_CHARACTERS])):
+        for word in pieces_of(fold(text[:MAX_CHARACTERS])):
             found.extend(self.of_word(word))
         return found
 
