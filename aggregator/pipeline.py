@@ -156,6 +156,8 @@ class Pipeline:
         """Put the current state of the stories on the shelf; whether anything changed for readers."""
         async with self._editing:
             changed = await asyncio.get_running_loop().run_in_executor(self._printer, self.publisher.publish)
+            if changed and self.publisher.newly_shown:
+                await self.database(self.store.mark_shown, self.publisher.newly_shown, self.now())
             self._progressed("publish")
             return changed
 

