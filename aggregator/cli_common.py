@@ -21,7 +21,7 @@ from aggregator.config import Config
 from aggregator.errors import NotFound
 from aggregator.store import Store
 
-DONE, FAILED, MISUSE, BAD_CONFIGURATION = 0, 1, 2, 78
+DONE, FAILED, BAD_CONFIGURATION = 0, 1, 78  # 2, misuse, is argparse's own
 
 
 class Advance(Protocol):

@@ -5,13 +5,7 @@ Pure stages do not count; `pipeline` does, at the edges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # From "at once" to "a day late": what a reader of news feels.
 _DELAYS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 21600, 86400)
@@ -53,32 +47,10 @@ class Metrics:
             "bmn_loop_lag_seconds", "Worst delay of the event loop in the last minute", registry=registry
         )
         self.reloads = Counter("bmn_config_reloads", "Reloads of the configuration", ["result"], registry=registry)
-        self.requests = Counter(
-            "bmn_http_requests", "Answers by listener and status", ["listener", "status"], registry=registry
-        )
         self.last_progress = Gauge(
             "bmn_last_progress_timestamp_seconds", "When a stage last made progress", ["stage"], registry=registry
         )
 
-    def watch(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """Have `read` asked for a gauge's values, by label, at every scrape."""
-        self.registry.register(_Watched(name, text, label, read))
-
     def expose(self) -> bytes:
         """The text exposition format."""
         return generate_latest(self.registry)
-
-
-class _Watched(Collector):
-    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        self._name, self._text, self._label, self._read = name, text, label, read
-
-    def collect(self) -> list[Metric]:
-        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
-        for value, number in sorted(self._read().items()):
-            family.add_metric([value], number)
-        return [family]
-
-    def describe(self) -> list[Metric]:
-        # Asked at registration: answering here keeps `read` from being called before there is anything to read.
-        return [GaugeMetricFamily(self._name, self._text, labels=[self._label])]

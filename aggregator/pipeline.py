@@ -109,6 +109,7 @@ class Pipeline:
             if is_alone:
                 await database(store.acquire_lock)
             workers = await stack.enter_async_context(Workers(parsers))
+            metrics.kills.set_function(lambda: workers.kills)
             fetcher = await stack.enter_async_context(Fetcher(fetch_policy(config)))
             poller = Poller(store, database, fetcher, workers, metrics, log, now)
             editor = Editor(store, metrics, log, now)
