@@ -24,7 +24,7 @@ import aggregator
 from aggregator import schema
 from aggregator.errors import AlreadyRunning, StoreError
 from aggregator.ingest.changes import feed_changes
-from aggregator.store import Store
+from aggregator.store import Store, engine
 from aggregator.types import PollResult, Validators
 
 
@@ -267,6 +267,21 @@ def test_stores_opened_at_once_make_one_schema(tmp_path, postgres_server: Server
         assert len({store.installation_id() for store in stores}) == 1
         for store in stores:
             store.close()
+
+
+def test_the_switch_to_wal_waits_where_sqlite_does_not(tmp_path):
+    """Two that switch at once both hold a read lock; SQLite then calls one of them busy without waiting."""
+    path = tmp_path / "new.db"
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    threading.Timer(0.3, holder.rollback).start()
+    impatient = sqlite3.connect(path, timeout=0, isolation_level=None)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        impatient.execute("PRAGMA journal_mode=WAL")
+    engine._in_wal_mode(impatient.cursor())
+    assert impatient.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    impatient.close()
+    holder.close()
 
 
 def test_no_feed_is_claimed_twice(store_url):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,12 +157,25 @@ def _prepare(connection: sqlite3.Connection, cache_kib: int) -> sqlite3.Cursor:
 def _prepare_writer(connection: sqlite3.Connection, _: object) -> None:
     cursor = _prepare(connection, _CACHE_KIB)
     cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts in a new file only, before its first table
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _in_wal_mode(cursor)
     # A killed process loses nothing: the system has what was written. A power cut may take the last commits, never a
     # part of one: those polls are simply due again and give their stories the same ids. FULL would cost an fsync each.
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT}")
     cursor.close()
+
+
+def _in_wal_mode(cursor: sqlite3.Cursor) -> None:
+    """Switch the file to WAL. SQLite may call a lock on this switch busy at once, whatever `busy_timeout` says, so we wait."""
+    until = time.monotonic() + _WAIT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0.002, 0.02))  # two that wait in step would meet again
 
 
 def _prepare_reader(connection: sqlite3.Connection, _: object) -> None:
