@@ -166,7 +166,7 @@ def _prepare_writer(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _in_wal_mode(cursor: sqlite3.Cursor) -> None:
-    """Switch the file to WAL. SQLite may call a lock on this switch busy at once, whatever `busy_timeout` says, so we wait."""
+    """Switch the file to WAL. SQLite may call its lock busy at once, whatever `busy_timeout` says: then we wait."""
     until = time.monotonic() + _WAIT_MS / 1000
     while True:
         try:
