@@ -410,8 +410,24 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedParts:
+    """A feed document in pieces, so that a reader may be sent only what is new to it: `head`, `items` with `separator`
+    between them, `tail`. `since` says for each item in which version of the document it first stood as it is now;
+    `versions` are those that readers may still have, by etag. The version at hand is `version`."""
+
+    head: bytes
+    items: tuple[bytes, ...]
+    separator: bytes
+    tail: bytes
+    since: tuple[int, ...]
+    version: int
+    versions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Rendered:
-    """Bytes ready to be sent. `etag` is strong, without quotes; `last_modified` has whole seconds."""
+    """Bytes ready to be sent. `etag` is strong, without quotes; `last_modified` has whole seconds. `for_people` is the
+    page that a browser gets at a feed's address, `parts` what a feed was joined from."""
 
     body: bytes
     content_type: str
@@ -420,3 +436,5 @@ class Rendered:
     gzip: bytes | None = None
     brotli: bytes | None = None
     links: tuple[tuple[str, str], ...] = ()  # (rel, url) for the Link header
+    for_people: Rendered | None = None
+    parts: FeedParts | None = None

@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import format_datetime
 from typing import Protocol
 
+from aggregator.publish.delta import changed_since
 from aggregator.publish.negotiate import (
     ETAG_SUFFIXES,
+    accepted_codings,
     is_failed_precondition,
     is_not_modified,
+    known_etags,
+    prefers_page,
     representation,
+    wants_delta,
 )
 from aggregator.types import Rendered
 
@@ -36,6 +42,10 @@ _PAGE = (
 SECURITY: Headers = (*_COMMON, ("Content-Security-Policy", _LOCKED))
 PAGE_SECURITY: Headers = (*_COMMON, ("Content-Security-Policy", _PAGE))
 READ_METHODS = ("GET", "HEAD")
+FOR_A_PAGE = "public, max-age=60"
+# A cache that knows nothing of deltas must not keep one as if it were the feed (RFC 3229 §10.8.1).
+_FOR_A_DELTA = "no-store, im"
+_DELTAS_KEPT = 32  # a document: readers come in step, so most ask for the same few
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +85,63 @@ def method_not_allowed(allow: str = "GET, HEAD") -> Answer:
 class Ready:
     """A document with its answers, made when first asked for and kept as long as the document is."""
 
-    __slots__ = ("_cache_control", "_extra", "_variants", "document")
+    __slots__ = ("_cache_control", "_deltas", "_extra", "_people", "_variants", "_vary", "document")
 
-    def __init__(self, document: Rendered, cache_control: str, extra: Headers = ()) -> None:
+    def __init__(
+        self, document: Rendered, cache_control: str, extra: Headers = (), vary: str = "Accept-Encoding"
+    ) -> None:
         self.document = document
         self._cache_control = cache_control
         self._extra = extra
+        self._vary, self._people = vary, None
+        if document.for_people is not None:
+            self._vary = f"Accept, {vary}"
+            self._people = Ready(document.for_people, FOR_A_PAGE, vary=self._vary)
         self._variants: dict[str, tuple[str, Answer, Answer]] = {}
+        self._deltas: dict[tuple[str, str], bytes] = {}
 
     def answer(self, headers: Mapping[str, str], status: int = 200) -> Answer:
         """The document as this client wants it: coded, or 304 because it has it, or 412 because it asked for another.
 
-        Only a 200 is conditional: a 404 or 410 is always sent whole.
+        Only a 200 is conditional: a 404 or 410 is always sent whole. A browser gets the page for people where there is
+        one, a reader that says `A-IM: feed` only what is new to it.
         """
+        if self._people is not None and prefers_page(headers.get("Accept")):
+            return self._people.answer(headers, status)
         coding, body = representation(self.document, headers.get("Accept-Encoding"))
         etag, whole, unchanged = self._variants.get(coding) or self._make(coding, body)
         if status != 200:
             return replace(whole, status=status)
         if is_failed_precondition(headers, etag, self.document.last_modified):
             return plain(412, "this is not the version you asked for")
-        return unchanged if is_not_modified(headers, etag, self.document.last_modified) else whole
+        if is_not_modified(headers, etag, self.document.last_modified):
+            return unchanged
+        if self.document.parts is not None and wants_delta(headers.get("A-IM")):
+            return self._delta(headers, whole) or whole
+        return whole
+
+    def _delta(self, headers: Mapping[str, str], whole: Answer) -> Answer | None:
+        """226 with what is new since the version that If-None-Match names, None where that is not known."""
+        assert self.document.parts is not None
+        known = next((tag for tag in known_etags(headers) if tag in self.document.parts.versions), None)
+        if known is None:
+            return None
+        is_gzip = "gzip" in accepted_codings(headers.get("Accept-Encoding"))
+        body = self._deltas.get((known, "gzip" if is_gzip else ""))
+        if body is None:
+            body = changed_since(self.document.parts, known)
+            if body is None:
+                return None
+            body = gzip.compress(body, 6, mtime=0) if is_gzip else body
+            if len(self._deltas) >= _DELTAS_KEPT:
+                self._deltas.clear()
+            self._deltas[known, "gzip" if is_gzip else ""] = body
+        kept = tuple(
+            (name, value) for name, value in whole.headers if name not in ("Cache-Control", "Content-Encoding", "ETag")
+        )
+        tag = f'"{self.document.etag}{ETAG_SUFFIXES["gzip" if is_gzip else "identity"]}"'
+        said: Headers = (("ETag", tag), ("IM", "feed"), ("Cache-Control", _FOR_A_DELTA))
+        return Answer(226, (*kept, *said, *((("Content-Encoding", "gzip"),) if is_gzip else ())), body)
 
     def _make(self, coding: str, body: bytes) -> tuple[str, Answer, Answer]:
         document = self.document
@@ -103,7 +150,7 @@ class Ready:
             ("ETag", etag),
             ("Last-Modified", format_datetime(document.last_modified, usegmt=True)),
             ("Cache-Control", self._cache_control),
-            ("Vary", "Accept-Encoding"),
+            ("Vary", self._vary),
         )
         links = tuple(("Link", f'<{url}>; rel="{rel}"') for rel, url in document.links)
         security = PAGE_SECURITY if document.content_type.startswith("text/html") else SECURITY

@@ -14,6 +14,7 @@ from uuid import UUID
 from aggregator import opml
 from aggregator.publish import feeds as xml
 from aggregator.publish import feeds_json
+from aggregator.publish.delta import parts_of
 from aggregator.publish.item import Item, item_of
 from aggregator.publish.merge import choose, sections_of
 from aggregator.publish.pages import HTML_TYPE, Pages, static_files
@@ -26,6 +27,7 @@ from aggregator.urls import http_url
 
 OPML_TYPE = "text/x-opml; charset=utf-8"
 ON_PAGE = 60  # stories on a section's page
+IN_FEED_PAGE = 30  # stories on the page that a browser gets at a feed's address
 RELATED = 6  # stories under "you may also like"
 
 
@@ -77,20 +79,17 @@ class Press:
         documents: dict[str, Rendered] = {}
         used: dict[UUID, Cooked] = {}
 
-        def add(path: str, body: bytes, content_type: str, updated: datetime | None) -> None:
+        def changed_at(updated: datetime | None) -> datetime:
             # After a start nothing is known to have changed now: the content's own date is the honest one.
-            changed_at = (updated or EMPTY_SINCE) if is_first else now
-            documents[path] = rendered(body, content_type, changed_at, self._documents.get(path))
+            return (updated or EMPTY_SINCE) if is_first else now
+
+        def add(path: str, body: bytes, content_type: str, updated: datetime | None) -> None:
+            documents[path] = rendered(body, content_type, changed_at(updated), self._documents.get(path))
 
         for feed in self.feeds:
             chosen = self._cook(choose(stories, feed), used)
             updated = max((each.item.updated for each in chosen), default=None)
-            atom = xml.atom(feed, self.site, [each.atom for each in chosen], updated)
-            rss = xml.rss(feed, self.site, [each.rss for each in chosen], updated)
-            add(f"/{feed.slug}.atom", atom, xml.ATOM_TYPE, updated)
-            add(f"/{feed.slug}.rss", rss, xml.RSS_TYPE, updated)
-            as_json = feeds_json.json_feed(feed, self.site, [each.json for each in chosen])
-            add(f"/{feed.slug}.json", as_json, feeds_json.JSON_TYPE, updated)
+            documents |= self._feed(feed, chosen, updated, changed_at(updated))
         latest = {}
         for feed in self._listed():
             items = tuple(each.item for each in self._cook(choose(stories, feed), used))
@@ -105,6 +104,26 @@ class Press:
         for path, (body, content_type) in self._static.items():
             add(path, body, content_type, None)
         self._cooked, self._documents, self._latest = used, documents, latest
+        return documents
+
+    def _feed(
+        self, feed: FeedSettings, chosen: Sequence[Cooked], updated: datetime | None, changed_at: datetime
+    ) -> dict[str, Rendered]:
+        """A merged feed in its three formats; each has the page that a browser gets at a feed's address."""
+        atom, rss, as_json = ([getattr(each, kind) for each in chosen] for kind in ("atom", "rss", "json"))
+        formats = (
+            ("atom", xml.atom(feed, self.site, atom, updated), xml.ATOM_TYPE, atom, xml.BETWEEN),
+            ("rss", xml.rss(feed, self.site, rss, updated), xml.RSS_TYPE, rss, xml.BETWEEN),
+            ("json", feeds_json.json_feed(feed, self.site, as_json), feeds_json.JSON_TYPE, as_json, feeds_json.BETWEEN),
+        )
+        page = self.pages.feed(feed, [each.item for each in chosen[:IN_FEED_PAGE]])
+        documents = {}
+        for ending, body, content_type, items, between in formats:
+            path = f"/{feed.slug}.{ending}"
+            before = self._documents.get(path)
+            for_people = rendered(page, HTML_TYPE, changed_at, before.for_people if before else None)
+            parts = parts_of(body, items, between, before)
+            documents[path] = rendered(body, content_type, changed_at, before, for_people=for_people, parts=parts)
         return documents
 
     def story_page(self, story: Story, related: Sequence[Story] = (), why: Sequence[str] = ()) -> Rendered:

@@ -31,6 +31,7 @@ NAMESPACES = {
     "thr": "http://purl.org/syndication/thread/1.0",
     "dc": "http://purl.org/dc/elements/1.1/",
 }
+BETWEEN = b"\n"  # two items
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _ATOM = "{http://www.w3.org/2005/Atom}"
 _RSS_TEXT = re.compile(rb"(?<=<title>)[^<]*|(?<=<dc:creator>)[^<]*|(?<=<category)(?: [^<>]*)?>[^<]*")
@@ -110,7 +111,7 @@ def _joined(empty: bytes, items: Sequence[bytes], tail: bytes) -> bytes:
     """An empty document of feedgen's with the items put in before its closing tags."""
     closing = tail.split(b"\n")[0]
     head = empty[: empty.rindex(closing)]
-    return b"\n".join((head, *items, tail)) + b"\n"
+    return BETWEEN.join((head, *items, tail)) + b"\n"
 
 
 def _alone(entry: Any) -> Any:

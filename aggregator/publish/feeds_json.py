@@ -15,6 +15,7 @@ from aggregator.publish.feeds import description_of
 from aggregator.publish.item import Item, Outlet
 from aggregator.publish.settings import FeedSettings, SiteSettings
 
+BETWEEN = b",\n"  # two items
 JSON_TYPE = "application/feed+json; charset=utf-8"
 
 
@@ -32,7 +33,7 @@ def json_feed(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes]) ->
         "items": [],
     }
     opened = _dumped(head).removesuffix(b"]\n}")
-    return b"".join((opened, b"\n" if items else b"", b",\n".join(items), b"\n]\n}\n" if items else b"]\n}\n"))
+    return b"".join((opened, b"\n" if items else b"", BETWEEN.join(items), b"\n]\n}\n" if items else b"]\n}\n"))
 
 
 def json_item(item: Item, site: SiteSettings) -> bytes:

@@ -11,6 +11,15 @@ from aggregator.types import Rendered
 
 CODINGS = ("br", "gzip")  # in our order of preference
 ETAG_SUFFIXES = {"identity": "", "gzip": "-gz", "br": "-br"}
+_FEED_TYPES = (
+    "application/atom+xml",
+    "application/rss+xml",
+    "application/rdf+xml",
+    "application/feed+json",
+    "application/json",
+    "application/xml",
+    "text/xml",
+)
 _MAX_HEADER = 1000  # characters; longer ones are not worth parsing
 
 
@@ -45,15 +54,33 @@ def preferred_type(header: str | None, offered: Sequence[str]) -> str:
     if not header or len(header) > _MAX_HEADER:
         return offered[0]
     weights = _weights(header)
+    return max(offered, key=lambda media_type: _liked(weights, media_type))
 
-    def liked(media_type: str) -> float:
-        family = media_type.split("/")[0]
-        for pattern in (media_type, f"{family}/*", "*/*"):
-            if pattern in weights:
-                return weights[pattern]
-        return 0.0
 
-    return max(offered, key=liked)
+@lru_cache(maxsize=1024)
+def prefers_page(header: str | None) -> bool:
+    """Whether Accept likes text/html strictly better than everything a feed could be, and than `*/*`: a browser does,
+    a feed reader does not."""
+    if not header or len(header) > _MAX_HEADER or "text/html" not in header:
+        return False
+    weights = _weights(header)
+    feeds = max(_liked(weights, media_type) for media_type in _FEED_TYPES)
+    return weights.get("text/html", 0.0) > max(feeds, weights.get("*/*", 0.0))
+
+
+def wants_delta(header: str | None) -> bool:
+    """Whether A-IM takes a feed with only its new items (RFC 3229 §10.5.3, `A-IM: feed`)."""
+    return header is not None and len(header) <= _MAX_HEADER and _weights(header).get("feed", 0.0) > 0
+
+
+def known_etags(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags of If-None-Match without quotes, weakness and the suffix of a coding."""
+    tags = []
+    for tag in (headers.get("If-None-Match") or "")[:_MAX_HEADER].split(","):
+        bare = tag.strip().removeprefix("W/")
+        if len(bare) > 2 and bare[0] == bare[-1] == '"':
+            tags.append(bare[1:-1].removesuffix("-gz").removesuffix("-br"))
+    return tuple(tags)
 
 
 def is_not_modified(headers: Mapping[str, str], etag: str, last_modified: datetime) -> bool:
@@ -91,6 +118,14 @@ def _http_date(value: str | None) -> datetime | None:
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def _liked(weights: Mapping[str, float], media_type: str) -> float:
+    family = media_type.split("/")[0]
+    for pattern in (media_type, f"{family}/*", "*/*"):
+        if pattern in weights:
+            return weights[pattern]
+    return 0.0
 
 
 def _weights(header: str) -> dict[str, float]:

@@ -83,6 +83,11 @@ class Pages:
         title = feed.title or feed.slug.capitalize()
         return self._page("listing.html", f"/{feed.slug}", feed=feed, title=title, items=items)
 
+    def feed(self, feed: FeedSettings, items: Sequence[Item]) -> bytes:
+        """What a browser sees at a feed's own address: that this is a feed, how to subscribe, and the stories in it."""
+        title = feed.full_title(self._site.title)
+        return self._page("feed.html", f"/{feed.slug}.atom", feed=feed, title=title, items=items)
+
     def story(
         self, item: Item, sectioning: Sectioning, related: Sequence[Item], why: Sequence[str] = (), similar: bool = True
     ) -> bytes:

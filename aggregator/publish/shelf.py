@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from types import MappingProxyType
 
 import brotli
 
-from aggregator.types import Rendered
+from aggregator.types import FeedParts, Rendered
 
 _WORTH_COMPRESSING = 256  # bytes; below it the headers weigh more
 _COMPRESSED = ("text/", "application/atom+xml", "application/rss+xml", "application/feed+json", "application/json")
@@ -44,11 +45,13 @@ def rendered(
     changed_at: datetime,
     previous: Rendered | None = None,
     links: tuple[tuple[str, str], ...] = (),
+    for_people: Rendered | None = None,
+    parts: FeedParts | None = None,
 ) -> Rendered:
     """The bytes ready to be sent. `previous` itself where it holds the same: what did not change keeps its
     Last-Modified and is not compressed again. The ETag follows from the bytes alone, so it survives a restart."""
     if previous is not None and (previous.body, previous.content_type, previous.links) == (body, content_type, links):
-        return previous
+        return previous if previous.for_people is for_people else replace(previous, for_people=for_people)
     is_text = content_type.startswith((*_COMPRESSED, *_COMPRESSED_TOO)) and len(body) >= _WORTH_COMPRESSING
     return Rendered(
         body=body,
@@ -58,4 +61,6 @@ def rendered(
         gzip=gzip.compress(body, 6, mtime=0) if is_text else None,
         brotli=brotli.compress(body, quality=5) if is_text else None,
         links=links,
+        for_people=for_people,
+        parts=parts,
     )

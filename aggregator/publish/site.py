@@ -14,6 +14,7 @@ from time import monotonic
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aggregator.publish.answers import (
+    FOR_A_PAGE,
     READ_METHODS,
     Answer,
     Ready,
@@ -29,7 +30,6 @@ NOT_FOUND = "404"  # the shelf's page for what is not there; no path is spelled 
 FEED_TYPES = {"application/atom+xml": "atom", "application/rss+xml": "rss", "application/feed+json": "json"}
 _FEED_ENDINGS = (".atom", ".rss", ".json", ".opml")
 _FOR_A_FEED = "public, max-age=300"  # seconds; the fastest rhythm at which a source is asked
-_FOR_A_PAGE = "public, max-age=60"
 _FOR_EVER = "public, max-age=31536000, immutable"  # the names of static files carry their hash
 _ANYBODY = (("Access-Control-Allow-Origin", "*"),)  # readers that live in a browser tab
 
@@ -94,7 +94,7 @@ class PublicSite:
         if page.location is not None:
             is_ours = page.location.startswith("/")
             location = self._prefix + page.location if is_ours else page.location
-            return redirect(page.status, location, _FOR_A_PAGE)
+            return redirect(page.status, location, FOR_A_PAGE)
         if ready is None:
             return plain(page.status, "too many ask at once", (("Retry-After", "5"),))
         return ready.answer(headers, page.status)
@@ -108,7 +108,7 @@ class PublicSite:
         ready = self._ready.get(path)
         if ready is None and (document := documents.get(path)) is not None:
             is_feed = path.endswith(_FEED_ENDINGS)
-            cache_control = _FOR_A_FEED if is_feed else _FOR_EVER if path.startswith("/static/") else _FOR_A_PAGE
+            cache_control = _FOR_A_FEED if is_feed else _FOR_EVER if path.startswith("/static/") else FOR_A_PAGE
             ready = self._ready[path] = Ready(document, cache_control, _ANYBODY if is_feed else ())
         return ready
 
@@ -132,7 +132,7 @@ class PublicSite:
             location = f"{self._prefix}/{self._main_feed}.{ending}"
             return redirect(302, location, _FOR_A_FEED, (("Vary", "Accept"),))
         if path is not None and len(path) > 1 and path.endswith("/") and path[:-1] in self._shelf.documents:
-            return redirect(308, self._prefix + path[:-1], _FOR_A_PAGE)
+            return redirect(308, self._prefix + path[:-1], FOR_A_PAGE)
         if path is None or self._pages is None:
             return self._not_found(path, headers)
         return None
@@ -151,7 +151,7 @@ class PublicSite:
         page = await self._asked(key, path, query)
         if page is None or page is _BUSY:  # not kept: guessed addresses would push out what is read
             return page, None
-        ready = Ready(page.document, _FOR_A_PAGE) if page.document else None
+        ready = Ready(page.document, FOR_A_PAGE) if page.document else None
         self._cache[key] = (monotonic() + self._keep, page, ready)
         while len(self._cache) > self._kept:
             self._cache.popitem(last=False)
