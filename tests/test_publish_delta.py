@@ -1,4 +1,4 @@
-"""What is new in a feed since the version a reader has (RFC 3229 with `feed`), and who gets a page instead of a feed."""
+"""What is new in a feed since the version a reader has (RFC 3229 with `feed`), and who gets a page instead."""
 
 from __future__ import annotations
 
