@@ -13,7 +13,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +31,7 @@ from aggregator.pipeline import Pipeline, utc_now
 from aggregator.publish.admin import AdminSite, AdminViews
 from aggregator.publish.serve import Listener, inherited_sockets, listen
 from aggregator.publish.site import PublicSite
+from aggregator.roles import Role
 
 TICK = 1  # seconds between looks at what is due
 EDIT = 2  # seconds between looks at what is ungrouped or unpublished
@@ -40,10 +41,21 @@ STALLED = timedelta(minutes=5)  # without progress of a stage the watchdog is fe
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How to get the configuration, now and again at SIGHUP."""
+    """How to get the configuration, now and again at SIGHUP, and what of the whole this process does."""
 
     load: Callable[[], Config]
     notice: str = ""
+    role: Role = Role.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A stage and its beat: APScheduler's arguments for an interval (`{"seconds": 2}`). A stage asks the database what
+    is to be done, so that a beat may be missed and any process may take over."""
+
+    name: str
+    stage: Callable[[], Awaitable[object]]
+    beat: Mapping[str, int]
 
 
 OnReady = Callable[["Service"], Awaitable[None]]
@@ -83,7 +95,7 @@ class Service:
         self._handle_signals()
         config = self._config
         async with AsyncExitStack() as stack:
-            opened = Pipeline.opened(config, self._log, notice=self._setting.notice)
+            opened = Pipeline.opened(config, self._log, notice=self._setting.notice, role=self._setting.role)
             self.pipeline = pipeline = await stack.enter_async_context(opened)
             await pipeline.publish()
             await self._listen(config, stack)
@@ -136,16 +148,25 @@ class Service:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
-        for name, job, beat in (
-            ("poll", pipeline.poll_due, {"seconds": TICK}),
-            ("edit", self._edit, {"seconds": EDIT}),
-            ("prune", pipeline.prune, {"hours": 6, "jitter": 600}),
-        ):
-            metronome.add_job(self._guarded(name, job), "interval", id=name, **beat)
+        for job in self._jobs(pipeline):
+            metronome.add_job(self._guarded(job.name, job.stage), "interval", id=job.name, **job.beat)
         return metronome
 
+    def _jobs(self, pipeline: Pipeline) -> list[Job]:
+        """What this process does, by its role."""
+        role = self._setting.role
+        jobs = []
+        if role.polls:
+            jobs.append(Job("poll", pipeline.poll_due, {"seconds": TICK}))
+        if role.edits:
+            jobs.append(Job("prune", pipeline.prune, {"hours": 6, "jitter": 600}))
+        if role.edits or role.serves:
+            jobs.append(Job("edit", self._edit, {"seconds": EDIT}))
+        return jobs
+
     async def _edit(self) -> None:
-        await self.pipeline.group_new()
+        if self._setting.role.edits:
+            await self.pipeline.group_new()
         await self.pipeline.publish()
 
     def _guarded(self, name: str, job: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:

@@ -28,6 +28,7 @@ from aggregator.metrics import Metrics
 from aggregator.poller import Poller, PollTotals
 from aggregator.publish.shelf import Shelf
 from aggregator.publisher import Publisher
+from aggregator.roles import Role
 from aggregator.store import Pruned, Store
 from aggregator.types import FeedState
 from aggregator.workers import Workers
@@ -67,8 +68,9 @@ class Pipeline:
         log: Log,
         now: Callable[[], datetime],
         writer: ThreadPoolExecutor,
+        role: Role,
     ) -> None:
-        self.config, self.store = config, store
+        self.config, self.store, self.role = config, store, role
         self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
         self.metrics, self.log, self.now = metrics, log, now
         self._writer = writer
@@ -87,6 +89,7 @@ class Pipeline:
         now: Callable[[], datetime] = utc_now,
         parsers: int = _PARSERS,
         is_alone: bool = True,
+        role: Role = Role.ALL,
     ) -> AsyncIterator[Pipeline]:
         """Open the store (migrating it), start the parsers, hand the sources to the store; close all at the end.
 
@@ -115,7 +118,7 @@ class Pipeline:
             editor = Editor(store, metrics, log, now)
             publisher = Publisher(store, Shelf(), metrics, log, now, notice)
             stack.callback(publisher.close)
-            pipeline = cls(config, store, poller, editor, publisher, workers, metrics, log, now, writer)
+            pipeline = cls(config, store, poller, editor, publisher, workers, metrics, log, now, writer, role)
             await pipeline.configure(config, sync=is_alone)
             await poller.remember()
             await database(editor.rebuild)

@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "newsroom",
         "newsroom.*",
     ),
-    ("workers", "metrics", "daemon"),
+    ("workers", "metrics", "daemon", "roles"),
     ("poller", "editor", "publisher", "pipeline", "status", "explain", "demo*", "outputs"),
     ("scheduler",),
     ("cli*",),
