@@ -168,6 +168,19 @@ class FetchFailed:
 
 FetchOutcome = Fetched | NotModified | FetchFailed
 
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came back for a form that we posted, whatever its status. `said` is the start of the body as text."""
+
+    url: str
+    final_url: str
+    status: int
+    headers: Mapping[str, str]
+    said: str = ""
+    took: float = 0.0
+
+
 # ---------------------------------------------------------------- documents
 
 

@@ -49,6 +49,7 @@ class Asked:
     target: str
     headers: tuple[tuple[str, bytes], ...]
     connection: int
+    body: bytes = b""
 
     def header(self, name: str) -> str | None:
         """The value decoded as Latin-1, None if it was not sent."""
@@ -143,7 +144,8 @@ async def _read_request(reader: asyncio.StreamReader, connection: int) -> Asked 
     headers = tuple(
         (name.decode("latin-1"), value.strip()) for name, _, value in (line.partition(b":") for line in lines)
     )
-    return Asked(method, target, headers, connection)
+    length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
+    return Asked(method, target, headers, connection, await reader.readexactly(length))
 
 
 async def _send(writer: asyncio.StreamWriter, answer: Answer) -> bool:

@@ -688,3 +688,71 @@ def test_plain_http_on_a_tls_port_is_said_so():
 def test_the_origin_of_these_tests_tells_what_it_saw():
     asked = Asked("GET", "/", (("If-None-Match", b'"1"'),), 1)
     assert conditional(RSS)(asked).status == 304
+
+
+# ---------------------------------------------------------------- posting a form
+
+FORM = (("hub.mode", "subscribe"), ("hub.topic", "https://herald.example/feed?a=1&b=ü"))
+
+
+def posted(*answers, target="/hub", **policy):
+    async def test(origin, fetcher):
+        return await fetcher.post(origin.script(target, *answers), FORM), origin.asked
+
+    return run(test, **policy)
+
+
+def test_a_form_is_posted_and_any_status_is_an_answer():
+    answer, asked = posted(Answer(422, body=b"no such topic"))
+    assert (answer.status, answer.said) == (422, "no such topic")
+    assert asked[0].method == "POST"
+    assert asked[0].header("content-type") == "application/x-www-form-urlencoded"
+    assert asked[0].body == b"hub.mode=subscribe&hub.topic=https%3A%2F%2Fherald.example%2Ffeed%3Fa%3D1%26b%3D%C3%BC"
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_redirects_that_keep_a_post_are_followed_with_the_form(status):
+    async def test(origin, fetcher):
+        origin.script("/new", Answer(202))
+        answer = await fetcher.post(origin.script("/hub", redirect("/new", status)), FORM)
+        return answer, [(asked.method, asked.target, asked.body != b"") for asked in origin.asked]
+
+    answer, asked = run(test)
+    assert answer.status == 202
+    assert asked == [("POST", "/hub", True), ("POST", "/new", True)]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_redirects_that_would_drop_the_form_are_the_answer(status):
+    answer, asked = posted(redirect("/new", status))
+    assert answer.status == status
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:1/hub", FailureReason.ADDRESS),
+        ("http://[::ffff:10.0.0.1]/hub", FailureReason.ADDRESS),
+        ("http://169.254.169.254/latest", FailureReason.ADDRESS),
+        ("ftp://hub.example/", FailureReason.BAD_URL),
+    ],
+)
+def test_a_hub_cannot_send_a_post_inside(url, reason):
+    answer = run(lambda origin, fetcher: fetcher.post(url, FORM), allow_networks=())
+    assert answer.reason is reason
+
+
+def test_nor_can_its_redirect():
+    answer, _ = posted(redirect("http://10.1.2.3/hub", 307))
+    assert answer.reason is FailureReason.ADDRESS
+
+
+def test_a_hub_that_does_not_answer_costs_the_timeout_and_no_more():
+    answer, _ = posted(Answer(202, delay=30), timeout=0.3)
+    assert answer.reason is FailureReason.TIMEOUT
+
+
+def test_a_hub_that_talks_without_end_is_heard_briefly():
+    answer, _ = posted(Answer(400, body=b"x" * 3_000_000))
+    assert answer.said == "x" * 500

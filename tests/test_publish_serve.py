@@ -349,3 +349,102 @@ def test_sockets_from_systemd_are_served(tmp_path):
 def test_sockets_of_another_process_are_not_ours():
     assert inherited_sockets({}) == {}
     assert inherited_sockets({"LISTEN_PID": "1", "LISTEN_FDS": "2"}) == {}
+
+
+# ---------------------------------------------------------------- bodies
+
+
+class Letterbox:
+    """Answers a POST to /box with the length of what it got."""
+
+    def __init__(self) -> None:
+        self.hold: asyncio.Event | None = None
+
+    def at_once(self, method: str, target: str, headers: Any) -> Answer | None:
+        return None if target == "/box" else Answer(404)
+
+    async def later(self, method: str, target: str, headers: Any) -> Answer:
+        return Answer(405)
+
+    async def expects(self, target: str, headers: Any) -> int | Answer:
+        return Answer(410) if headers.get("X-Gone") else 1000
+
+    async def take(self, target: str, headers: Any, body: bytes) -> Answer:
+        if self.hold is not None:
+            await self.hold.wait()
+        return Answer(202, (), b"%d" % len(body))
+
+
+def post(length: int, body: bytes, extra: str = "Connection: close\r\n", path: str = "/box") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{extra}\r\n".encode() + body
+
+
+def answered(request: bytes, taker: bool = True) -> bytes:
+    async def run() -> bytes:
+        box = Letterbox()
+        listener = await listen(box, "127.0.0.1:0", taker=box if taker else None)
+        try:
+            return await asyncio.wait_for(exchanged(listener, request), 20)
+        finally:
+            await listener.stop()
+
+    return asyncio.run(run())
+
+
+CHUNKED = b"POST /box HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "end"),
+    [
+        (post(5, b"hello"), b" 202 ", b"\r\n5"),
+        (post(1000, b"x" * 1000), b" 202 ", b"\r\n1000"),
+        (post(1001, b"x" * 1001), b" 413 ", b"bytes here\n"),
+        (post(10**12, b""), b" 413 ", b"bytes here\n"),
+        (CHUNKED + b"200\r\n" + b"x" * 512 + b"\r\n0\r\n\r\n", b" 202 ", b"\r\n512"),
+        (CHUNKED + (b"200\r\n" + b"x" * 512 + b"\r\n") * 3 + b"0\r\n\r\n", b" 413 ", b"bytes here\n"),
+        (post(5, b"hello", "X-Gone: 1\r\nConnection: close\r\n"), b" 410 ", b""),
+        (post(5, b"hello", "Content-Encoding: gzip\r\nConnection: close\r\n"), b" 415 ", b"coding\n"),
+        (post(5, b"hello", path="/else"), b" 404 ", b""),
+    ],
+    ids=["body", "to the limit", "above", "announced", "chunked", "chunked above", "not wanted", "coded", "elsewhere"],
+)
+def test_a_body_is_read_for_who_takes_it_and_to_its_limit(request_, status, end):
+    answer = answered(request_)
+    assert status in answer.splitlines()[0]
+    assert answer.endswith(end)
+
+
+def test_without_a_taker_nothing_is_read():
+    assert b" 405 " in answered(post(5, b"hello"), taker=False).splitlines()[0]
+
+
+def test_a_connection_lives_on_after_a_body_that_was_read():
+    first = post(5, b"hello", extra="")
+    answers = answered(first + post(3, b"abc"))
+    assert answers.count(b" 202 ") == 2
+
+
+def test_only_so_many_bodies_are_held_at_a_time():
+    async def run() -> list[bytes]:
+        box = Letterbox()
+        box.hold = asyncio.Event()
+        listener = await listen(box, "127.0.0.1:0", taker=box)
+        try:
+            waiting = [asyncio.create_task(exchanged(listener, post(1, b"x"))) for _ in range(serve.BODIES + 3)]
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+            while len(done) < 3:
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.ALL_COMPLETED, timeout=0.1)
+            box.hold.set()
+            return [answer.splitlines()[0] for answer in await asyncio.gather(*waiting)]
+        finally:
+            await listener.stop()
+
+    lines = asyncio.run(asyncio.wait_for(run(), 30))
+    assert sum(b" 202 " in line for line in lines) == serve.BODIES
+    assert sum(b" 503 " in line for line in lines) == 3
+
+
+def test_a_body_that_does_not_come_is_waited_for_and_then_not(monkeypatch):
+    monkeypatch.setattr(serve, "BODY_SECONDS", 0.2)
+    assert b" 408 " in answered(post(5, b"he")).splitlines()[0]

@@ -1,4 +1,5 @@
-"""Asking origins: the only outgoing HTTP. A FetchRequest comes in, Fetched, NotModified or FetchFailed goes out.
+"""Asking origins: the only outgoing HTTP. A FetchRequest comes in, Fetched, NotModified or FetchFailed goes out; a
+form is posted to hubs.
 
 Whatever an origin does is a value, never an exception. `polling` decides when to ask and what to make of the answer,
 `exchange` what is said on the wire, `addresses` where we may connect to, `coding` how bytes become a document.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -17,6 +19,7 @@ from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -37,6 +40,7 @@ from aggregator.ingest.exchange import (
     validators,
 )
 from aggregator.types import (
+    Answered,
     FailureReason,
     Fetched,
     FetchFailed,
@@ -53,6 +57,7 @@ _REFUSED_ADDRESS = "address not allowed"  # the words survive aiohttp's wrapping
 _LARGE = 1024 * 1024  # bytes; few feeds are, and only so many such bodies at a time bound our memory
 _LARGE_AT_A_TIME = 8
 _SMALL = 16384  # bytes of a redirect's body worth reading to keep the connection
+_SAID = 500  # bytes of the answer to a post that a person may want to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,38 @@ class Fetcher:
                     return await self._follow(request, known_body, trail, started)
             except Exception as error:  # the boundary: a poll that fails is a value, whatever an origin thought up
                 return _failed(error, request, trail, self._policy, perf_counter() - started)
+
+    async def post(self, url: str, form: Sequence[tuple[str, str]], proxy: str | None = None) -> Answered | FetchFailed:
+        """Post a form, as to a hub; only redirects that keep it a post (307, 308) are followed."""
+        async with self._slots:
+            started = perf_counter()
+            trail = Trail(url)
+            try:
+                async with asyncio.timeout(self._policy.timeout):
+                    return await self._posted(form, proxy or self._policy.proxy, trail, started)
+            except Exception as error:  # the boundary, as in `fetch`
+                return _failed(error, FetchRequest(url), trail, self._policy, perf_counter() - started)
+
+    async def _posted(
+        self, form: Sequence[tuple[str, str]], proxy: str | None, trail: Trail, started: float
+    ) -> Answered | FetchFailed:
+        session, url = self._session(proxy is not None), trail.url
+        headers = {"User-Agent": self._user_agent, "Content-Type": "application/x-www-form-urlencoded"}
+        for _ in range(self._policy.max_redirects + 1):
+            target = self._target(trail.url, proxy is not None)
+            response = await session.post(
+                target, data=urlencode(form).encode(), headers=headers, allow_redirects=False, proxy=proxy
+            )
+            try:
+                if response.status in (307, 308):
+                    trail.step(response.status, response.headers.get("Location", "").strip())
+                    continue
+                said = (await _start_of(response))[:_SAID].decode("utf-8", "replace")
+                took, answered = perf_counter() - started, plain_headers(response.headers.items())
+                return Answered(url, trail.url, response.status, answered, said, took)
+            finally:
+                response.release()
+        raise Refused(FailureReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")
 
     async def _follow(
         self, request: FetchRequest, known_body: bytes | None, trail: Trail, started: float

@@ -67,6 +67,16 @@ class Answerer(Protocol):
         """The answer that takes work."""
 
 
+class Taker(Protocol):
+    """Who, besides, takes what requests bring: asked where `at_once` has no answer to a POST."""
+
+    async def expects(self, target: str, headers: Mapping[str, str]) -> int | Answer:
+        """How many bytes of body are welcome, or the answer that makes reading them needless."""
+
+    async def take(self, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """The answer to a POST with its body."""
+
+
 def plain(status: int, message: str, headers: Headers = (), cache_control: str = "no-store") -> Answer:
     """A line of text, not to be cached unless said."""
     always: Headers = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", cache_control))

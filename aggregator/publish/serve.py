@@ -20,12 +20,14 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from aggregator.errors import ListenError
-from aggregator.publish.answers import Answer, Answerer, plain
+from aggregator.publish.answers import Answer, Answerer, Taker, plain
 
 KEEPALIVE = 30.0  # seconds in which a connection must bring a whole request, the first as well as the next
 SLOWEST_READER = 30.0  # seconds in which a client must take what waits for it
 MAX_CONNECTIONS = 4096  # per listener; more are closed at once
 BACKLOG = 1024
+BODY_SECONDS = 30.0  # in which a body must be here
+BODIES = 8  # bodies of any listener being read at a time: with their limit they bound memory
 _LIMITS: dict[str, Any] = {
     "keepalive_timeout": KEEPALIVE,
     "lingering_time": 0.5,  # seconds for the rest of a body that nobody asked for
@@ -58,13 +60,16 @@ class Listener:
                 os.unlink(path)
 
 
-async def listen(answerer: Answerer, address: str, inherited: Sequence[socket.socket] = ()) -> Listener:
+async def listen(
+    answerer: Answerer, address: str, inherited: Sequence[socket.socket] = (), taker: Taker | None = None
+) -> Listener:
     """Serve on `address` (`host:port`, `[::]:port`, `unix:PATH`), or on the sockets that systemd handed down instead.
+    Bodies are read for `taker` alone.
 
     Raises ListenError where the address cannot be had.
     """
     sockets = list(inherited) or bound_sockets(address)
-    server = _Server(_handler(answerer))
+    server = _Server(_handler(answerer, taker))
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
     for each in sockets:
@@ -75,10 +80,30 @@ async def listen(answerer: Answerer, address: str, inherited: Sequence[socket.so
 # ---------------------------------------------------------------- requests
 
 
-def _handler(answerer: Answerer) -> Callable[[web.BaseRequest], Any]:
+def _handler(answerer: Answerer, taker: Taker | None) -> Callable[[web.BaseRequest], Any]:
+    reading = 0
+
+    async def taken(request: web.BaseRequest, by: Taker) -> web.StreamResponse:
+        nonlocal reading
+        target, headers = request.raw_path, request.headers
+        limit = await by.expects(target, headers)
+        if isinstance(limit, Answer):
+            return _response(limit, request)
+        if reading >= BODIES:
+            return _response(plain(503, "too many bring something at once", (("Retry-After", "5"),)), request)
+        reading += 1
+        try:
+            body = await _body(request, limit)
+            answer = body if isinstance(body, Answer) else await by.take(target, headers, body)
+        finally:
+            reading -= 1
+        return _response(answer, request, is_read=not isinstance(body, Answer))
+
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         method, target, headers = request.method, request.raw_path, request.headers
         answer = answerer.at_once(method, target, headers)
+        if answer is None and method == "POST" and taker is not None:
+            return await taken(request, taker)
         if answer is None:
             answer = await answerer.later(method, target, headers)
         return _response(answer, request)
@@ -86,10 +111,28 @@ def _handler(answerer: Answerer) -> Callable[[web.BaseRequest], Any]:
     return handle
 
 
-def _response(answer: Answer, request: web.BaseRequest) -> web.StreamResponse:
+async def _body(request: web.BaseRequest, limit: int) -> bytes | Answer:
+    """The request's body, or the answer that refuses it: too large, coded, too slow."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return plain(415, "send it without a content coding")
+    if (request.content_length or 0) > limit:
+        return plain(413, f"at most {limit} bytes here")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > limit:
+                    return plain(413, f"at most {limit} bytes here")
+    except TimeoutError:
+        return plain(408, f"not here within {BODY_SECONDS:g} s")
+    return bytes(body)
+
+
+def _response(answer: Answer, request: web.BaseRequest, *, is_read: bool = False) -> web.StreamResponse:
     # The headers say the length, aiohttp keeps the bytes back for HEAD.
     response = web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
-    if request.body_exists:
+    if request.body_exists and not is_read:
         response.force_close()  # whatever it is, we do not read it
     return response
 
