@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_serializer, f
 
 from aggregator import urls
 from aggregator.config_secrets import DatabaseUrl, Proxy, Secret, Smtp
-from aggregator.config_source import KeyFault, Model, PollInterval, Section, Source, setting, source_key
+from aggregator.config_source import KeyFault, Model, PollInterval, Source, setting, source_key
 from aggregator.config_values import (
     ClockTime,
     Duration,
@@ -34,9 +34,11 @@ from aggregator.config_values import (
     lasting,
     show_duration,
 )
-from aggregator.types import SECTIONS
+from aggregator.types import SECTIONS, UNSURE
 
 Label = Literal["tech", "companies", "economics", "marketing", "none"]
+Wanted = Literal["tech", "companies", "economics", "marketing", "unsure"]  # unsure: what has no section yet
+SectionSoFar = Literal["tech", "companies", "economics", "marketing", "none", "unsure"]
 
 # Merged feeds by these names would stand where another public or admin address stands (docs/configuration.md).
 RESERVED_SLUGS = frozenset(
@@ -108,7 +110,7 @@ class MergedFeed(Model):
 
     slug: str = Field(strict=True, description="Its name in URLs: a-z, 0-9 and hyphens")
     title: Line | None = setting(None, "Title; else the site's, with the slug")
-    sections: tuple[Section, ...] = Field(description="Sections it takes stories from")
+    sections: tuple[Wanted, ...] = Field(description="Sections it takes stories from; unsure: those that have none yet")
     items: Whole = setting(100, "The newest so many stories", ge=1, le=1000)
     min_sources: Whole = setting(1, "Only stories that so many sources tell", ge=1, le=100)
 
@@ -117,7 +119,7 @@ class MergedFeed(Model):
     def _check_slug(cls, slug: str) -> str:
         if len(slug) > 64 or not _SLUG.fullmatch(slug):
             raise ValueError("not a slug, write a-z, 0-9 and single hyphens, at most 64")
-        if slug in RESERVED_SLUGS or re.fullmatch("[0-9]{4}", slug):
+        if slug in RESERVED_SLUGS - {UNSURE} or re.fullmatch("[0-9]{4}", slug):
             raise ValueError(f"'{slug}' is reserved for an address of our own, choose another")
         return slug
 
@@ -130,9 +132,15 @@ class MergedFeed(Model):
             raise ValueError("names a section twice, remove one")
         return sections
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.slug == UNSURE and self.sections != (UNSURE,):
+            raise KeyFault("slug", "'unsure' is reserved for the feed with sections: [unsure], choose another")
+        return self
+
     def default_title(self, site_title: str) -> str:
         """The site's title for a feed of every section, else with the slug behind it."""
-        if len(self.sections) == len(SECTIONS):
+        if set(self.sections) >= set(SECTIONS):
             return site_title
         return f"{site_title}: {self.slug.replace('-', ' ').capitalize()}"
 
@@ -180,18 +188,23 @@ class Log(Model):
     level: Literal["debug", "info", "warning", "error"] = setting("info", "The least to log")
 
 
+Slug = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+
+
 class When(Model):
-    """What a story must be for a rule to hold; all that is given."""
+    """What a story must be for a rule to hold; all that is given. The patterns must fit one and the same entry."""
 
     title: TitlePattern | None = setting(None, "RE2 pattern on a title")
+    summary: TitlePattern | None = setting(None, "RE2 pattern on a summary, as plain text")
     source: TitlePattern | None = setting(None, "RE2 pattern on a source's URL or title")
-    section: Label | None = setting(None, "The section so far")
     link: TitlePattern | None = setting(None, "RE2 pattern on a link")
+    section: SectionSoFar | None = setting(None, "The section so far; with it the rule comes after the model")
+    label: Slug | None = setting(None, "A label the story has; with it the rule comes after the model")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self == type(self).model_construct():
-            raise ValueError("is empty, give title, source, section or link")
+            raise ValueError("is empty, give title, summary, source, link, section or label")
         return self
 
 
@@ -201,9 +214,7 @@ class Then(Model):
     section: Label | None = setting(None, "File the story here")
     drop: Flag = setting(False, "Keep the story out of everything")
     boost: Number | None = setting(None, "Multiply its rank", gt=0, le=100)
-    label: Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)] | None = setting(
-        None, "Add this label"
-    )
+    label: Slug | None = setting(None, "Add this label")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -213,7 +224,9 @@ class Then(Model):
 
 
 def _read_then(value: object) -> object:
-    return {"drop": True} if value == "drop" else value
+    if value == "drop" or value == {"drop": None}:  # `{drop}` is what YAML makes the latter of
+        return {"drop": True}
+    return value
 
 
 class Rule(Model):

@@ -117,7 +117,10 @@ class Publisher:
             return Page(410, press.gone_page(grave.title, grave.link, grave.ref)) if grave else None
         if found.ref != ref:
             return Page(308, location=f"/story/{found.ref}")
-        related = [story for story in map(self._store.story, found.related[:_RELATED]) if story is not None]
+        if found.withheld is not None:
+            return None
+        near = [story for story in map(self._store.story, found.related[:_RELATED]) if story is not None]
+        related = [story for story in near if story.withheld is None]
         return Page(200, press.story_page(found, related, self._why(found)))
 
     def _why(self, story: Story) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0001"  # the newest of `migrations/versions`
+REVISION = "0002"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -99,9 +99,27 @@ stories = sa.Table(
     sa.Column("reasons", Json),
     sa.Column("labels", Json),
     sa.Column("related", Json),
+    sa.Column("language", sa.Text),  # as the feed says or the words show; None where neither does
+    sa.Column("withheld", sa.Text),  # what keeps it out of every feed and page: rule, language; None: nothing
+    sa.Column("boost", sa.Double, nullable=False),  # what the operator's rules multiply its rank by
+    sa.Column("touched_at", Time),  # when it was asked to be filed anew; None: it is settled
     # `sources` behind the order, so that a minimum of them is judged within the index.
     sa.Index("ix_stories_section_published", "section", "published", "sources"),
     sa.Index("ix_stories_published", "published", "sources"),
+    sa.Index(
+        "ix_stories_second_published",
+        "second",
+        "published",
+        "sources",
+        sqlite_where=sa.text("second IS NOT NULL"),
+        postgresql_where=sa.text("second IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_stories_touched_at",
+        "touched_at",
+        sqlite_where=sa.text("touched_at IS NOT NULL"),
+        postgresql_where=sa.text("touched_at IS NOT NULL"),
+    ),
 )
 
 story_labels = sa.Table(
@@ -210,4 +228,17 @@ corrections = sa.Table(
     sa.Column("story_ids", Json, nullable=False),
     sa.Column("entry_ids", Json, nullable=False),
     sa.Column("section", sa.Text),
+    sa.Column("texts", Json),  # what a story said when it was filed by hand: what `bmn train` learns from
+)
+
+# What the section model learnt from corrections, the newest last; at most one is in use.
+heads = sa.Table(
+    "heads",
+    metadata,
+    sa.Column("head_id", Id, primary_key=True),
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("is_active", sa.Boolean, nullable=False),
+    sa.Column("report", Json, nullable=False),
+    sa.Column("parameters", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
 )

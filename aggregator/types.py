@@ -17,6 +17,7 @@ from typing import Literal
 from uuid import UUID
 
 SECTIONS = ("tech", "companies", "economics", "marketing")
+UNSURE = "unsure"  # asked for as a section: the stories that have none yet
 LABELS = (*SECTIONS, "none")  # what a story can be filed under; `none` stays out of the merged feeds
 
 # ---------------------------------------------------------------- feeds and asking
@@ -397,7 +398,9 @@ class Sectioning:
 class Story:
     """One event as told by its entries; `lead` speaks for it, `entries` are all that are not duplicates, lead first,
     `duplicates` the copies. `published` is fixed when the story begins and decides its place in the feeds;
-    `updated_at` moves only when something that readers see changed."""
+    `updated_at` moves only when something that readers see changed. `withheld` says what keeps it out of every feed
+    and page (`rule`, `language`), None: nothing; `boost` is what the operator's rules multiply its rank by; `language`
+    is None where neither feed nor words tell."""
 
     story_id: UUID
     ref: str
@@ -409,6 +412,10 @@ class Story:
     duplicates: tuple[StoredEntry, ...] = ()
     labels: tuple[str, ...] = ()
     related: tuple[UUID, ...] = ()
+    language: str | None = None
+    withheld: str | None = None
+    boost: float = 1.0
+    is_filed_by_hand: bool = False
 
     @property
     def sources(self) -> tuple[SourceRef, ...]:

@@ -268,7 +268,7 @@ def test_a_source_is_found_however_it_is_spelt(tmp_path: Path) -> None:
         ),
         (
             "feeds: [{slug: a, sections: [teck]}]",
-            "sections[0]: must be one of tech, companies, economics, marketing; not 'teck', did you mean 'tech'?",
+            "must be one of tech, companies, economics, marketing, unsure; not 'teck', did you mean 'tech'?",
         ),
         ("feeds: [{slug: a, sections: [tech, tech]}]", "feeds[0].sections: names a section twice, remove one"),
         (
@@ -292,7 +292,7 @@ def test_a_source_is_found_however_it_is_spelt(tmp_path: Path) -> None:
         ("websub: {hubs: [hub]}", "websub.hubs[0]: not an http:// or https:// address"),
         ("retention: {text: 91d}", "retention.text: must not be longer than retention.entries"),
         ("retention: {text: 1d, entries: 2d}", "retention.entries: must not be shorter than stories.window"),
-        ("rules: [{when: {}, then: drop}]", "rules[0].when: is empty, give title, source, section or link"),
+        ("rules: [{when: {}, then: drop}]", "rules[0].when: is empty, give title, summary, source, link, section or"),
         ("rules: [{when: {title: x}, then: {}}]", "rules[0].then: does nothing, give section, drop, boost or label"),
         (
             "rules: [{when: {title: '(a'}, then: drop}]",
@@ -301,6 +301,10 @@ def test_a_source_is_found_however_it_is_spelt(tmp_path: Path) -> None:
         (
             "rules: [{when: {title: '(a)\\1'}, then: drop}]",
             "rules[0].when.title: not a pattern RE2 understands: invalid escape sequence: \\1",
+        ),
+        (
+            "feeds: [{slug: unsure, sections: [tech]}]",
+            "feeds[0].slug: 'unsure' is reserved for the feed with sections: [unsure], choose another",
         ),
         ("rules: [{when: {titel: x}, then: drop}]", "rules[0].when.titel: unknown key, did you mean 'title'?"),
         ("sources: 3", "sources: must be text, not 3; put it in quotes"),

@@ -37,6 +37,19 @@ def test_a_story_stands_under_its_section_and_the_second_if_it_has_a_verdict(sec
         assert belongs(story, FeedSettings(name, sections=(name,))) == (name in belongs_to)
 
 
+def test_unsure_stories_stand_only_where_they_are_asked_for():
+    unsure = a_story(sectioning=a_sectioning(None))
+    assert belongs(unsure, FeedSettings("unsure", sections=("unsure",)))
+    assert not belongs(unsure, FeedSettings("news"))
+    assert not belongs(a_story(section="none"), FeedSettings("unsure", sections=("unsure",)))
+
+
+@pytest.mark.parametrize("section", ["tech", None])
+def test_a_withheld_story_stands_nowhere(section):
+    story = a_story(sectioning=a_sectioning(section), withheld="rule")
+    assert not belongs(story, FeedSettings("all", sections=(*SECTIONS, "unsure")))
+
+
 def test_newest_first_and_no_more_than_asked_for():
     stories = [a_story(f"Story number {hours}", published=ago(hours=hours)) for hours in (5, 1, 3, 500)]
     chosen = choose(stories, FeedSettings("tech", sections=("tech",), items=3))

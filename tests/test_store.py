@@ -22,6 +22,7 @@ from aggregator.types import (
     ParseFailed,
     Placement,
     PollResult,
+    Story,
     Validators,
 )
 from aggregator.urls import story_ref
@@ -568,6 +569,130 @@ def test_stories_by_section_sources_label_and_source(store):
     assert [story.story_id for story in store.newest(["economics", "tech"], 1)] == [tech]
     assert [story.story_id for story in store.newest(["economics", "tech"], 9, min_sources=2)] == [tech]
     assert [story.story_id for story in store.stories_by_id([unsure, tech])] == [unsure, tech]
+
+
+def test_a_second_section_finds_a_story_as_the_first_does_and_once(store):
+    (feed,) = feeds_of(store)
+    a, b, c = poll(store, feed, *(an_entry(f"Headline number {n}", published=ago(hours=n)) for n in range(3)))
+    both = group(store, a, sectioning=a_sectioning("tech", 0.5, second="companies"))
+    one = group(store, b, section="companies")
+    group(store, c, sectioning=a_sectioning("economics", 0.5, second="tech"), withheld="rule")
+
+    def ids(*sections: str, limit: int = 9) -> list[UUID]:
+        return [story.story_id for story in store.newest(sections, limit)]
+
+    assert ids("tech") == [both]
+    assert ids("companies") == [both, one]
+    assert ids("tech", "companies", "economics") == [both, one]
+    assert ids("tech", "companies", limit=1) == [both]
+
+
+def test_a_withheld_story_is_found_by_its_id_and_where_it_is_asked_for_alone(store):
+    (feed,) = feeds_of(store)
+    (entry_id,) = poll(store, feed, an_entry())
+    story_id = group(store, entry_id, withheld="language", language="de", boost=2.5)
+    assert store.stories() == store.stories("tech") == store.newest(["tech"], 9) == []
+    (story,) = store.stories("withheld")
+    assert (story.withheld, story.language, story.boost) == ("language", "de", 2.5)
+    assert store.story(story_id) == story
+    record = store.story_records([story_id])[story_id]
+    assert (record.withheld, record.language, record.boost) == ("language", "de", 2.5)
+
+
+def test_counts_of_unsure_and_withheld(store):
+    (feed,) = feeds_of(store)
+    a, b, c = poll(store, feed, *(an_entry(f"Headline number {n}") for n in range(3)))
+    group(store, a, section=None)
+    group(store, b, section=None, withheld="rule")
+    group(store, c)
+    counts = store.counts(NOW)
+    assert (counts.unsure, counts.withheld) == (1, 1)
+
+
+# ---------------------------------------------------------------- filing anew
+
+
+def filed(story: Story, section: str | None = "companies", **fields: object) -> StoryRecord:
+    verdict = a_sectioning(section)
+    return StoryRecord(story.story_id, story.lead.entry_id, story.published, NOW, verdict, **fields)
+
+
+def test_touched_stories_wait_until_they_are_settled(store):
+    (feed,) = feeds_of(store)
+    old, new = poll(store, feed, an_entry("An old one", published=ago(days=9)), an_entry("A new one"))
+    group(store, old)
+    newer = group(store, new)
+    assert store.touched(9) == []
+    assert store.touch(ago(days=1), NOW) == 1
+    (waiting,) = store.touched(9)
+    assert (waiting.story.story_id, waiting.touched_at) == (newer, NOW)
+    store.settle([(filed(waiting.story, labels=("ipo",), boost=2.0), waiting.touched_at)])
+    assert store.touched(9) == []
+    story = store.story(newer)
+    assert (story.sectioning.section, story.labels, story.boost) == ("companies", ("ipo",), 2.0)
+    assert [each.story_id for each in store.stories(label="ipo")] == [newer]
+    assert store.touch(None, NOW) == 2
+
+
+def test_a_story_touched_again_meanwhile_stays_touched(store):
+    (feed,) = feeds_of(store)
+    story_id = group(store, *poll(store, feed, an_entry()))
+    store.touch(None, ago(minutes=1))
+    (waiting,) = store.touched(9)
+    correction = Correction("file", NOW, (story_id,), section="marketing", texts=(("A title", "and more"),))
+    store.file_by_hand(correction, a_sectioning("marketing"))
+    store.settle([(filed(waiting.story), waiting.touched_at)])
+    assert [each.touched_at for each in store.touched(9)] == [NOW]
+    assert store.filed_by_hand([story_id])[story_id].section == "marketing"
+    assert store.story(story_id).is_filed_by_hand
+    assert store.corrections() == [correction]
+
+
+def test_a_pass_that_began_before_does_not_take_the_hand_off_a_story(store):
+    (feed,) = feeds_of(store)
+    ids = poll(store, feed, an_entry())
+    story_id = group(store, *ids)
+    store.file_by_hand(Correction("file", NOW, (story_id,), section="marketing"), a_sectioning("marketing"))
+    group(store, *ids)  # it did not know
+    assert store.story(story_id).is_filed_by_hand
+    assert len(store.touched(9)) == 1
+
+
+def test_the_last_word_by_hand_counts_and_may_be_taken_back(store):
+    (feed,) = feeds_of(store)
+    story_id = group(store, *poll(store, feed, an_entry()))
+    for section in ("marketing", "economics"):
+        store.file_by_hand(Correction("file", NOW, (story_id,), section=section), a_sectioning(section))
+    story = store.story(story_id)
+    assert (story.sectioning.section, story.is_filed_by_hand, story.updated_at) == ("economics", True, NOW)
+    assert store.filed_by_hand([story_id, UUID(int=3)]).keys() == {story_id}
+    assert store.filed_by_hand([story_id])[story_id].section == "economics"
+    store.file_by_hand(Correction("file", NOW, (story_id,)), None)
+    assert store.filed_by_hand([story_id]) == {}
+    assert not store.story(story_id).is_filed_by_hand
+
+
+def test_heads_are_kept_and_rolled_back_one_by_one(store):
+    assert store.head() is None
+    assert store.roll_back_head() == (None, None)
+    first = store.add_head(b"one", {"rows": 30}, NOW)
+    second = store.add_head(b"two", {"rows": 60}, NOW)
+    assert second > first
+    assert (store.head().parameters, store.head().report, store.head().made_at) == (b"two", {"rows": 60}, NOW)
+    before, now = store.roll_back_head()
+    assert (before.head_id, now.head_id, store.head().parameters) == (second, first, b"one")
+    assert store.add_head(b"three", {}, NOW) > second
+    store.roll_back_head()
+    assert store.roll_back_head()[1] is None
+    assert store.head() is None
+
+
+def test_of_many_heads_the_oldest_go(store):
+    ids = [store.add_head(b"%d" % number, {}, NOW) for number in range(12)]
+    numbers = []
+    while (now := store.roll_back_head()[1]) is not None:
+        numbers.append(now.head_id)
+    assert numbers == ids[-2:-9:-1]
 
 
 def test_changed_stories_are_those_updated_since(store):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aggregator.publish.settings import FeedSettings
-from aggregator.types import SECTIONS, Story
+from aggregator.types import SECTIONS, UNSURE, Story
 
 
 def choose(stories: Iterable[Story], feed: FeedSettings) -> tuple[Story, ...]:
@@ -19,9 +19,12 @@ def choose(stories: Iterable[Story], feed: FeedSettings) -> tuple[Story, ...]:
 
 
 def belongs(story: Story, feed: FeedSettings) -> bool:
-    """Whether the feed wants the story: one of its sections, enough sources. Off-topic and unsure stories never."""
-    wanted = {section for section in sections_of(story) if section in feed.sections}
-    return bool(wanted) and len(story.sources) >= feed.min_sources
+    """Whether the feed wants the story: one of its sections, enough sources. One that is withheld never, an unsure one
+    only where the feed asks for UNSURE."""
+    if story.withheld is not None or len(story.sources) < feed.min_sources:
+        return False
+    kinds = sections_of(story) or ((UNSURE,) if story.sectioning.section is None else ())
+    return any(kind in feed.sections for kind in kinds)
 
 
 def sections_of(story: Story) -> tuple[str, ...]:

@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
 from aggregator.errors import StoreError
 from aggregator.schema import meta
-from aggregator.store import corrections, entries, feeds, keep, numbers, polls, stories, upgrade
+from aggregator.store import corrections, entries, feeds, filing, keep, numbers, polls, stories, upgrade
 from aggregator.store.corrections import Correction
 from aggregator.store.engine import Database, insert_new, upsert
 from aggregator.store.feeds import ConfiguredSource, Synced
+from aggregator.store.filing import Head, Touched
 from aggregator.store.keep import Pruned, Retention
 from aggregator.store.lock import EditorLock
 from aggregator.store.numbers import Counts, Delay, Freshness
@@ -32,6 +34,7 @@ from aggregator.types import (
     ParsedFeed,
     Placement,
     PollResult,
+    Sectioning,
     SourceRef,
     StoredEntry,
     Story,
@@ -44,6 +47,7 @@ __all__ = [
     "Counts",
     "Delay",
     "Freshness",
+    "Head",
     "Pruned",
     "Retention",
     "Saved",
@@ -52,6 +56,7 @@ __all__ = [
     "StoryRecord",
     "StoryTombstone",
     "Synced",
+    "Touched",
 ]
 
 
@@ -342,6 +347,48 @@ class Store:
         """All of them, the oldest first."""
         with self._database.read() as connection:
             return corrections.all_of(connection)
+
+    # ------------------------------------------------------------ filing
+
+    def touch(self, since: datetime | None, now: datetime) -> int:
+        """Have the stories published since then (None: all) filed anew by whoever files; how many."""
+        with self._database.write() as connection:
+            return filing.touch(connection, since, now)
+
+    def touched(self, limit: int) -> list[Touched]:
+        """Stories that wait to be filed anew, the longest waiting first."""
+        with self._database.read() as connection:
+            return filing.touched(connection, limit)
+
+    def settle(self, filed: Sequence[tuple[StoryRecord, datetime]]) -> None:
+        """Save how touched stories were filed, each with its `touched_at`: one touched again since stays touched."""
+        with self._database.write() as connection:
+            filing.settle(connection, filed)
+
+    def file_by_hand(self, correction: Correction, verdict: Sectioning | None) -> None:
+        """Remember a correction of kind file and put it in force; `verdict` None: the model's word counts again."""
+        with self._database.write() as connection:
+            filing.by_hand(connection, correction, verdict)
+
+    def filed_by_hand(self, story_ids: Iterable[UUID]) -> dict[UUID, Correction]:
+        """The last word by hand on where these stories belong, without those that were taken back."""
+        with self._database.read() as connection:
+            return filing.said(connection, story_ids)
+
+    def head(self) -> Head | None:
+        """What the section model learnt from corrections, None where the shipped one is in use."""
+        with self._database.read() as connection:
+            return filing.head(connection)
+
+    def add_head(self, parameters: bytes, report: Mapping[str, Any], now: datetime) -> int:
+        """Keep a newly learnt version and use it from now on; its number."""
+        with self._database.write() as connection:
+            return filing.add_head(connection, parameters, report, now)
+
+    def roll_back_head(self) -> tuple[Head | None, Head | None]:
+        """Use the version before the one in use, or the shipped model; (what was in use, what is)."""
+        with self._database.write() as connection:
+            return filing.roll_back(connection)
 
     # ------------------------------------------------------------ upkeep
 

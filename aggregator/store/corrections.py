@@ -10,20 +10,22 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aggregator.schema import corrections as table
-from aggregator.store.rows import dump_uuids, load, micros, moment, uuids
+from aggregator.store.rows import dump, dump_uuids, load, micros, moment, uuids
 
 Kind = Literal["merge", "split", "file"]
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """merge: `story_ids` are one story, the first. split: `entry_ids` leave it. file: the first is `section`'s."""
+    """merge: `story_ids` are one story, the first. split: `entry_ids` leave it. file: the first is `section`'s, or the
+    model's again where that is None; `texts` are the (title, summary)s it had then, for the model to learn from."""
 
     kind: Kind
     made_at: datetime
     story_ids: tuple[UUID, ...]
     entry_ids: tuple[int, ...] = ()
     section: str | None = None
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 def add(connection: sa.Connection, correction: Correction) -> None:
@@ -34,6 +36,7 @@ def add(connection: sa.Connection, correction: Correction) -> None:
             story_ids=dump_uuids(correction.story_ids) or "[]",
             entry_ids=str(list(correction.entry_ids)),
             section=correction.section,
+            texts=dump(correction.texts),
         )
     )
 
@@ -41,6 +44,13 @@ def add(connection: sa.Connection, correction: Correction) -> None:
 def all_of(connection: sa.Connection) -> list[Correction]:
     rows = connection.execute(sa.select(table).order_by(table.c.correction_id))
     return [
-        Correction(cast(Kind, r.kind), moment(r.made_at), uuids(r.story_ids), tuple(load(r.entry_ids)), r.section)
-        for r in rows
+        Correction(
+            cast(Kind, row.kind),
+            moment(row.made_at),
+            uuids(row.story_ids),
+            tuple(load(row.entry_ids)),
+            row.section,
+            tuple((title, summary) for title, summary in load(row.texts) or ()),
+        )
+        for row in rows
     ]

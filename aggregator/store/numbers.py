@@ -27,6 +27,8 @@ class Counts:
     ungrouped: int = 0
     stale: int = 0
     due: int = 0
+    unsure: int = 0
+    withheld: int = 0
     oldest_ungrouped: datetime | None = None
     by_feed: dict[int, int] = field(default_factory=dict)
 
@@ -60,9 +62,14 @@ def counts(connection: sa.Connection, now: datetime) -> Counts:
         ungrouped=ungrouped,
         stale=_count(connection, entries, entries.c.is_stale),
         due=_count(connection, feeds, feeds.c.is_active, feeds.c.is_enabled, feeds.c.next_poll_at <= micros(now)),
+        unsure=_count(connection, stories, *_THERE, stories.c.section.is_(None), stories.c.withheld.is_(None)),
+        withheld=_count(connection, stories, *_THERE, stories.c.withheld.is_not(None)),
         oldest_ungrouped=maybe_moment(oldest),
         by_feed=by_feed,
     )
+
+
+_THERE = (stories.c.redirect_to.is_(None),)
 
 
 def _count(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:

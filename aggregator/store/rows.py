@@ -250,7 +250,8 @@ def tombstone(key: int, buried_at: int) -> KnownEntry:
 @dataclass(frozen=True, slots=True)
 class StoryRecord:
     """A story as grouping decided it. `published` is fixed when it begins and is kept from then on; `updated_at` is
-    the caller's: it moves when something that readers see changed. `sources` is counted from the entries where None."""
+    the caller's: it moves when something that readers see changed. `sources` is counted from the entries where None.
+    `language`, `withheld` and `boost` are as in `types.Story`."""
 
     story_id: UUID
     lead_entry_id: int
@@ -262,6 +263,9 @@ class StoryRecord:
     sources: int | None = None
     is_filed_by_hand: bool = False
     is_grouped_by_hand: bool = False
+    language: str | None = None
+    withheld: str | None = None
+    boost: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,10 @@ from aggregator.store.rows import (
     sectioning,
     uuids,
 )
-from aggregator.types import Placement, StoredEntry, Story
+from aggregator.types import UNSURE, Placement, StoredEntry, Story
 from aggregator.urls import story_ref
 
-UNSURE = "unsure"  # where a section is asked for: the stories that have none yet
+WITHHELD = "withheld"  # asked for as a section: what a rule or its language keeps out of every feed and page
 _ORDER = (stories.c.published.desc(), stories.c.ref)
 
 
@@ -65,9 +65,10 @@ def save_grouping(
     """
     existing = _existing(connection, {record.story_id.bytes for record in records})
     if records:
-        keep = ("created_at", "published", "shown_at")
+        # What a person files meanwhile must not be undone by a pass that began before: see `filing`.
+        keep = ("created_at", "published", "shown_at", "is_filed_by_hand", "touched_at")
         connection.execute(upsert(connection, stories, "story_id", keep), [_row(record, now) for record in records])
-        _save_labels(connection, records)
+        save_labels(connection, records)
     left = _stories_of(connection, [placement.entry_id for placement in placements])
     if placements:
         connection.execute(_PLACE, [_placed(placement) for placement in placements])
@@ -104,6 +105,9 @@ def _row(record: StoryRecord, now: datetime) -> Values:
         "is_grouped_by_hand": record.is_grouped_by_hand,
         "labels": dump(record.labels),
         "related": dump_uuids(record.related),
+        "language": record.language,
+        "withheld": record.withheld,
+        "boost": record.boost,
         **section_values(record.sectioning),
     }
 
@@ -179,7 +183,7 @@ def _check(connection: sa.Connection, story_ids: set[bytes], counts: Mapping[byt
             raise StoreError(f"story {UUID(bytes=wrong)}: its lead is not one of its entries: nothing was saved")
 
 
-def _save_labels(connection: sa.Connection, records: Sequence[StoryRecord]) -> None:
+def save_labels(connection: sa.Connection, records: Sequence[StoryRecord]) -> None:
     for some in in_chunks([record.story_id.bytes for record in records]):
         connection.execute(sa.delete(story_labels).where(story_labels.c.story_id.in_(some)))
     rows = [{"label": label, "story_id": r.story_id.bytes} for r in records for label in dict.fromkeys(r.labels)]
@@ -198,7 +202,9 @@ def mark_shown(connection: sa.Connection, story_ids: Iterable[UUID], now: dateti
 
 @dataclass(frozen=True, slots=True)
 class StoryFilter:
-    """Which stories are meant; None and 1 leave a question open. `since` is of `published`, `until` is excluded."""
+    """Which stories are meant; None and 1 leave a question open. `since` is of `published`, `until` is excluded.
+
+    `sections` may name UNSURE and WITHHELD; without the latter, stories that are withheld are never meant."""
 
     sections: tuple[str, ...] | None = None
     since: datetime | None = None
@@ -209,6 +215,8 @@ class StoryFilter:
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         found: list[sa.ColumnElement[bool]] = [stories.c.redirect_to.is_(None), stories.c.sources >= self.min_sources]
+        if self.sections is None or WITHHELD not in self.sections:
+            found.append(stories.c.withheld.is_(None))
         if self.since is not None:
             found.append(stories.c.published >= micros(self.since))
         if self.until is not None:
@@ -226,16 +234,21 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None) ->
     """The newest `limit` stories of that kind, by `published`, then ref."""
     query = sa.select(stories.c.story_id, stories.c.published, stories.c.ref).where(*wanted.conditions())
     # Section by section: each walks its index from the newest on and stops, where one IN would sort them all.
-    kinds = [query] if wanted.sections is None else [query.where(_filed_under(s)) for s in set(wanted.sections)]
-    found: list[Any] = []
+    names = sorted(set(wanted.sections or ()))
+    kinds = [query] if wanted.sections is None else [query.where(each) for s in names for each in _filed_under(s)]
+    found: dict[bytes, Any] = {}
     for kind in kinds:
-        found += connection.execute(kind.order_by(*_ORDER).limit(limit)).all()
-    found.sort(key=lambda row: (-row.published, row.ref))
-    return by_ids(connection, [row.story_id for row in found[:limit]])
+        found |= {row.story_id: row for row in connection.execute(kind.order_by(*_ORDER).limit(limit))}
+    newest = sorted(found.values(), key=lambda row: (-row.published, row.ref))
+    return by_ids(connection, [row.story_id for row in newest[:limit]])
 
 
-def _filed_under(section: str) -> sa.ColumnElement[bool]:
-    return stories.c.section.is_(None) if section == UNSURE else stories.c.section == section
+def _filed_under(section: str) -> tuple[sa.ColumnElement[bool], ...]:
+    if section == UNSURE:
+        return (stories.c.section.is_(None),)
+    if section == WITHHELD:
+        return (stories.c.withheld.is_not(None),)
+    return (stories.c.section == section, stories.c.second == section)
 
 
 def changed_since(connection: sa.Connection, since: datetime) -> list[Story]:
@@ -271,6 +284,10 @@ def _story(row: Any, told: list[StoredEntry]) -> Story:
         duplicates=tuple(entry for entry in told if entry.duplicate_of is not None and entry is not lead),
         labels=tuple(load(row.labels) or ()),
         related=uuids(row.related),
+        language=row.language,
+        withheld=row.withheld,
+        boost=row.boost,
+        is_filed_by_hand=row.is_filed_by_hand,
     )
 
 
@@ -331,6 +348,9 @@ def records(connection: sa.Connection, story_ids: Iterable[UUID]) -> dict[UUID, 
                 row.sources,
                 row.is_filed_by_hand,
                 row.is_grouped_by_hand,
+                language=row.language,
+                withheld=row.withheld,
+                boost=row.boost,
             )
     return found
 
