@@ -13,14 +13,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from aggregator import html
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.metrics import Metrics
 from aggregator.store import Store, StoryRecord
 from aggregator.stories.classify import Sectioner, StoryText
 from aggregator.stories.cluster import StoryIndex, StoryPolicy
+from aggregator.stories.labels_events import events_of
 from aggregator.stories.rank import lead_entry
-from aggregator.types import Placement, Sectioning, StoredEntry, Story
+from aggregator.types import Event, Placement, Sectioning, StoredEntry, Story
 
 _BATCH = 200  # entries a transaction: a fraction of a second's work, so that polls are not kept from committing
 
@@ -115,14 +117,16 @@ class Editor:
         told = [*(story.entries if story else ()), *(story.duplicates if story else ()), *joining]
         lead = lead_entry(told, story.lead if story else None)
         sectioning = self._filed(told, story)
+        events = happened(lead, told)
+        labels = tuple(event.label for event in events)
         related = tuple(dict.fromkeys((*(story.related if story else ()), *near)))[-_RELATED:]
         if story is None:
             # A story's place in the feeds hangs on the entry that began it, never on when we grouped it.
             began = min(told, key=lambda entry: (entry.first_seen, entry.entry_id))
-            return StoryRecord(
-                story_id, lead.entry_id, min(began.dated, now), max(e.first_seen for e in told), sectioning, (), related
-            )
-        return StoryRecord(story_id, lead.entry_id, story.published, now, sectioning, story.labels, related)
+            published, changed = min(began.dated, now), max(entry.first_seen for entry in told)
+        else:
+            published, changed = story.published, now
+        return StoryRecord(story_id, lead.entry_id, published, changed, sectioning, labels, related, events=events)
 
     def _filed(self, told: Sequence[StoredEntry], story: Story | None) -> Sectioning:
         verdict = self._sectioner.section_of(StoryText.of(told))
@@ -152,6 +156,12 @@ class Editor:
 
 
 _RELATED = 12  # near stories remembered per story: twice what a page shows, as some will be pruned
+
+
+def happened(lead: StoredEntry, told: Sequence[StoredEntry]) -> tuple[Event, ...]:
+    """What the lead's headline, or several of the others, say happened. A copy is no second witness."""
+    others = [entry for entry in told if entry is not lead and entry.duplicate_of is None]
+    return events_of([(entry.title, html.to_text(entry.summary or entry.content or "")) for entry in (lead, *others)])
 
 
 def settled(verdict: Sectioning, before: Sectioning | None) -> Sectioning:

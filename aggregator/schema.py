@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0002"  # the newest of `migrations/versions`
+REVISION = "0003"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -103,6 +103,7 @@ stories = sa.Table(
     sa.Column("withheld", sa.Text),  # what keeps it out of every feed and page: rule, language; None: nothing
     sa.Column("boost", sa.Double, nullable=False),  # what the operator's rules multiply its rank by
     sa.Column("touched_at", Time),  # when it was asked to be filed anew; None: it is settled
+    sa.Column("events", Json),
     # `sources` behind the order, so that a minimum of them is judged within the index.
     sa.Index("ix_stories_section_published", "section", "published", "sources"),
     sa.Index("ix_stories_published", "published", "sources"),

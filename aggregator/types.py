@@ -19,6 +19,8 @@ from uuid import UUID
 SECTIONS = ("tech", "companies", "economics", "marketing")
 UNSURE = "unsure"  # asked for as a section: the stories that have none yet
 LABELS = (*SECTIONS, "none")  # what a story can be filed under; `none` stays out of the merged feeds
+# What happened, where a headline says so plainly; beside its section a story may carry several of them.
+EVENTS = ("funding", "acquisition", "ipo", "earnings", "layoffs", "launch", "regulation", "rates")
 
 # ---------------------------------------------------------------- feeds and asking
 
@@ -395,12 +397,31 @@ class Sectioning:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, as a headline says it; None where it does not say.
+
+    `label` is one of EVENTS. `company` is whom it is about (the buyer; the firm that raises, lists, reports, lays off,
+    launches or is regulated; the central bank), `target` what an acquisition buys. `amount` in units of `currency`
+    (ISO 4217): 12e6 and USD for "$12M". `round` as in "Series A"; `jobs` that go. `words` are those that decided.
+    """
+
+    label: str
+    company: str | None = None
+    target: str | None = None
+    amount: float | None = None
+    currency: str | None = None
+    round: str | None = None
+    jobs: int | None = None
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """One event as told by its entries; `lead` speaks for it, `entries` are all that are not duplicates, lead first,
     `duplicates` the copies. `published` is fixed when the story begins and decides its place in the feeds;
     `updated_at` moves only when something that readers see changed. `withheld` says what keeps it out of every feed
     and page (`rule`, `language`), None: nothing; `boost` is what the operator's rules multiply its rank by; `language`
-    is None where neither feed nor words tell."""
+    is None where neither feed nor words tell. `labels` are those of its `events` and whatever the rules add."""
 
     story_id: UUID
     ref: str
@@ -416,6 +437,7 @@ class Story:
     withheld: str | None = None
     boost: float = 1.0
     is_filed_by_hand: bool = False
+    events: tuple[Event, ...] = ()
 
     @property
     def sources(self) -> tuple[SourceRef, ...]:

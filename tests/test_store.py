@@ -14,6 +14,7 @@ from aggregator.ingest.changes import feed_changes
 from aggregator.store import Correction, Store, StoryRecord
 from aggregator.types import (
     Enclosure,
+    Event,
     FailureReason,
     FeedHints,
     FeedState,
@@ -481,7 +482,8 @@ def test_a_story_is_told_lead_first_then_in_order_of_time_with_its_copies_apart(
     story_id = uuid5(store.installation_id(), "x")
     related = (UUID(int=7), UUID(int=8))
     verdict = a_sectioning("tech", 0.75, second="economics", reasons=("because of “ten” words",))
-    record = StoryRecord(story_id, lead, ago(hours=5), ago(hours=1), verdict, ("water",), related)
+    events = (Event("funding", "Quillon", amount=12e6, currency="USD", words=("raises $12M",)), Event("launch"))
+    record = StoryRecord(story_id, lead, ago(hours=5), ago(hours=1), verdict, ("water",), related, events=events)
     saved = store.save_grouping(
         [
             Placement(old, story_id, begins=True, score=1.0, reasons=("first",)),
@@ -499,7 +501,7 @@ def test_a_story_is_told_lead_first_then_in_order_of_time_with_its_copies_apart(
     assert story.duplicates[0].duplicate_of == old
     assert story.lead.content == "<p>All of it.</p>"
     assert (story.story_id, story.published, story.updated_at) == (story_id, ago(hours=5), ago(hours=1))
-    assert (story.labels, story.related) == (("water",), related)
+    assert (story.labels, story.related, story.events) == (("water",), related, events)
     assert story.sectioning.section == "tech"
     assert story.sectioning.second == "economics"
     assert story.sectioning.confidence == pytest.approx(0.75)
@@ -510,6 +512,7 @@ def test_a_story_is_told_lead_first_then_in_order_of_time_with_its_copies_apart(
     assert next((p.entry_id, p.duplicate_of, p.score) for p in store.placements(story_id)) == (old, None, 1.0)
     kept = store.story_records([story_id])[story_id]
     assert (kept.lead_entry_id, kept.sources, kept.labels, kept.related) == (lead, 2, ("water",), related)
+    assert kept.events == events
 
 
 def test_a_story_keeps_its_published_and_takes_everything_else(store):

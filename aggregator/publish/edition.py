@@ -201,4 +201,5 @@ def _visible(story: Story) -> object:
         (entry.entry_id, entry.source.title, entry.source.site_url, entry.source.url)
         for entry in (*story.entries, *story.duplicates)
     )
-    return story.updated_at, story.lead.entry_id, sections_of(story), story.labels, story.withheld, told
+    filed = sections_of(story), story.labels, story.events, story.withheld
+    return story.updated_at, story.lead.entry_id, filed, told

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from uuid import UUID
 from aggregator.ingest.changes import key_of, keys_of, title_day_key
 from aggregator.types import (
     Enclosure,
+    Event,
     FailureReason,
     FeedHints,
     FeedState,
@@ -266,6 +267,7 @@ class StoryRecord:
     language: str | None = None
     withheld: str | None = None
     boost: float = 1.0
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +294,24 @@ def section_values(verdict: Sectioning) -> Values:
         "probabilities": json.dumps({label: round(p, 6) for label, p in verdict.probabilities.items()}),
         "reasons": _kept(dump(verdict.reasons)),
     }
+
+
+def dump_events(events: Sequence[Event]) -> str | None:
+    """What happened as JSON: one object per event, without what is not known."""
+    return _kept(dump([{name: value for name, value in asdict(event).items() if value} for event in events]))
+
+
+def load_events(text: str | None) -> tuple[Event, ...]:
+    """What `dump_events` wrote; fields that a newer version added are left out."""
+    return tuple(_event(values) for values in load(text) or ())
+
+
+_EVENT_FIELDS = frozenset(each.name for each in fields(Event))
+
+
+def _event(values: Values) -> Event:
+    known = {name: value for name, value in values.items() if name in _EVENT_FIELDS}
+    return Event(**known | {"words": tuple(values.get("words", ()))})
 
 
 def uuids(text: str | None) -> tuple[UUID, ...]:

@@ -23,8 +23,10 @@ from aggregator.store.rows import (
     StoryTombstone,
     Values,
     dump,
+    dump_events,
     dump_uuids,
     load,
+    load_events,
     micros,
     moment,
     section_values,
@@ -108,6 +110,7 @@ def _row(record: StoryRecord, now: datetime) -> Values:
         "language": record.language,
         "withheld": record.withheld,
         "boost": record.boost,
+        "events": dump_events(record.events),
         **section_values(record.sectioning),
     }
 
@@ -288,6 +291,7 @@ def _story(row: Any, told: list[StoredEntry]) -> Story:
         withheld=row.withheld,
         boost=row.boost,
         is_filed_by_hand=row.is_filed_by_hand,
+        events=load_events(row.events),
     )
 
 
@@ -351,6 +355,7 @@ def records(connection: sa.Connection, story_ids: Iterable[UUID]) -> dict[UUID, 
                 language=row.language,
                 withheld=row.withheld,
                 boost=row.boost,
+                events=load_events(row.events),
             )
     return found
 
