@@ -46,6 +46,10 @@ class AlreadyRunning(StoreError):
         super().__init__(message)
 
 
+class NotEditor(StoreError):
+    """Another process took the editing over; nothing of what we tried was kept."""
+
+
 class ListenError(AggregatorError):
     """An address we were told to listen on cannot be had."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0003"  # the newest of `migrations/versions`
+REVISION = "0004"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -67,6 +67,7 @@ feeds = sa.Table(
     sa.Column("memory", Json),
     sa.Column("lease_until", Time, nullable=False),  # 0: nobody's
     sa.Column("lease_owner", sa.Text),
+    sa.Column("host", sa.Text),  # `urls.host_key` of `current_url`
 )
 
 hosts = sa.Table(
@@ -74,6 +75,8 @@ hosts = sa.Table(
     metadata,
     sa.Column("host", sa.Text, primary_key=True),
     sa.Column("memory", Json, nullable=False),
+    sa.Column("lease_until", Time, nullable=False, server_default="0"),  # once over: when its poller last asked it
+    sa.Column("lease_owner", sa.Text),
 )
 
 stories = sa.Table(

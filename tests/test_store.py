@@ -176,39 +176,6 @@ def test_the_most_overdue_come_first_and_the_future_not_at_all(store):
     assert len(store.due_feeds(ago(days=1), 10)) == 4
 
 
-def test_a_claimed_feed_is_nobody_elses_until_its_lease_ends(store):
-    feeds_of(store, HERALD, GAZETTE)
-    minute = timedelta(minutes=1)
-    (first,) = store.claim_due(NOW, 1, minute, "one")
-    (second,) = store.claim_due(NOW, 5, minute, "two")
-    assert {first.url, second.url} == {HERALD.url, GAZETTE.url}
-    assert store.claim_due(NOW + minute / 2, 5, minute, "three") == []
-    assert store.due_feeds(NOW + minute / 2, 5) == []
-    assert len(store.claim_due(NOW + minute, 5, minute, "three")) == 2
-
-
-def test_a_result_ends_the_lease_and_a_lost_lease_loses_the_result(store):
-    feeds_of(store)
-    minute = timedelta(minutes=1)
-    (feed,) = store.claim_due(NOW, 1, minute, "one")
-    store.claim_due(NOW + minute, 1, minute, "two")
-    late = store.apply([PollResult(replace(feed, failures=7), a_fetch_failed())], NOW, "one")
-    assert (late.polls, late.skipped) == (0, 1)
-    assert store.feeds()[0].failures == 0
-    done = store.apply([PollResult(replace(feed, failures=1, next_poll_at=NOW), a_fetch_failed())], NOW, "two")
-    assert done.polls == 1
-    assert len(store.claim_due(NOW, 1, minute, "three")) == 1
-
-
-def test_leases_are_given_back(store):
-    feeds_of(store, HERALD, GAZETTE)
-    claimed = store.claim_due(NOW, 2, timedelta(hours=1), "one")
-    assert store.release_leases("two") == 0
-    assert store.release_leases("one", [claimed[0].feed_id]) == 1
-    assert store.release_leases() == 1
-    assert len(store.due_feeds(NOW, 5)) == 2
-
-
 def test_the_memory_of_hosts_is_kept_replaced_and_forgotten(store):
     store.save_host_memory({"a.example": {"delay": 2.5}, "b.example:8080": {"banned_until": None}})
     store.save_host_memory({"a.example": {"delay": 5}, "b.example:8080": {}})

@@ -24,7 +24,7 @@ import aggregator
 from aggregator import schema
 from aggregator.errors import AlreadyRunning, StoreError
 from aggregator.ingest.changes import feed_changes
-from aggregator.store import Store, engine
+from aggregator.store import Lease, Store, engine
 from aggregator.types import PollResult, Validators
 
 
@@ -291,7 +291,7 @@ def test_no_feed_is_claimed_twice(store_url):
 
         def claim(worker: str) -> None:
             with Store(store_url) as store:
-                while feeds := store.claim_due(NOW, 3, timedelta(minutes=1), worker):
+                while feeds := store.claim_due(NOW, 3, Lease(worker, timedelta(minutes=1))).feeds:
                     claimed.extend(feed.url for feed in feeds)
 
         in_threads(*(lambda worker=f"w{n}": claim(worker) for n in range(4)))

@@ -6,8 +6,9 @@ done raises StoreError and leaves everything as it was. See docs/decisions/store
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,14 +16,15 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from aggregator.errors import StoreError
+from aggregator.errors import AlreadyRunning, StoreError
 from aggregator.schema import meta
-from aggregator.store import corrections, entries, feeds, filing, keep, numbers, polls, stories, upgrade
+from aggregator.store import corrections, entries, feeds, filing, keep, leases, numbers, polls, stories, upgrade
 from aggregator.store.corrections import Correction
 from aggregator.store.engine import Database, insert_new, upsert
 from aggregator.store.feeds import ConfiguredSource, Synced
 from aggregator.store.filing import Head, Touched
 from aggregator.store.keep import Pruned, Retention
+from aggregator.store.leases import Claimed, Lease, LeasedHost
 from aggregator.store.lock import EditorLock
 from aggregator.store.numbers import Counts, Delay, Freshness
 from aggregator.store.polls import Applied
@@ -42,12 +44,15 @@ from aggregator.types import (
 
 __all__ = [
     "Applied",
+    "Claimed",
     "ConfiguredSource",
     "Correction",
     "Counts",
     "Delay",
     "Freshness",
     "Head",
+    "Lease",
+    "LeasedHost",
     "Pruned",
     "Retention",
     "Saved",
@@ -120,8 +125,32 @@ class Store:
         """Whether we still are; a PostgreSQL server that was restarted has forgotten it."""
         return self._lock.is_held()
 
+    def keep_lock(self) -> str | None:
+        """The term of our editing: as before while the lock stayed ours, a new one where we took it over just now, None
+        while another process has it."""
+        try:
+            self._lock.acquire()
+        except AlreadyRunning:
+            return None
+        return self._lock.term
+
     def release_lock(self) -> None:
         self._lock.release()
+
+    @contextmanager
+    def _edit(self) -> Iterator[sa.Connection]:
+        """A transaction of the editor's. Raises NotEditor where we held the lock and another process has it by now."""
+        with self._database.write() as connection:
+            self._lock.fence(connection)
+            yield connection
+
+    def server_time(self) -> datetime | None:
+        """What the database server's clock says, None where there is no server."""
+        if self.is_sqlite:
+            return None
+        with self._database.read() as connection:
+            moment: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+            return moment
 
     def note(self, name: str) -> str | None:
         """What was remembered under this name by `set_note`."""
@@ -140,7 +169,7 @@ class Store:
 
     def sync_feeds(self, sources: Sequence[ConfiguredSource], now: datetime) -> Synced:
         """Make the active feeds those of the configuration, by URL; what is known of a feed stays for its return."""
-        with self._database.write() as connection:
+        with self._edit() as connection:
             return feeds.sync(connection, sources)
 
     def feeds(self, active_only: bool = True) -> list[FeedState]:
@@ -157,15 +186,28 @@ class Store:
         with self._database.read() as connection:
             return feeds.due(connection, now, limit)
 
-    def claim_due(self, now: datetime, limit: int, lease: timedelta, worker_id: str) -> list[FeedState]:
-        """The most overdue feeds that nobody has, ours until their result is applied or `lease` is over."""
+    def claim_due(self, now: datetime, limit: int, lease: Lease, but_not: Collection[int] = ()) -> Claimed:
+        """The most overdue feeds that nobody has, but for those of these ids, ours until their result is applied or the
+        lease is over; and their hosts."""
         with self._database.write() as connection:
-            return feeds.claim_due(connection, now, limit, lease, worker_id)
+            return leases.claim_due(connection, now, limit, lease, but_not)
 
-    def release_leases(self, worker_id: str | None = None, feed_ids: Iterable[int] | None = None) -> int:
-        """Give claimed feeds back unpolled: those of a worker (None: of everybody); how many."""
+    def claim(self, now: datetime, feed_ids: Iterable[int], lease: Lease) -> Claimed:
+        """Those of these feeds that nobody has, due or not."""
         with self._database.write() as connection:
-            return feeds.release(connection, worker_id, feed_ids)
+            return leases.claim(connection, now, feed_ids, lease)
+
+    def renew(
+        self, now: datetime, feed_ids: Iterable[int], hosts: Iterable[str], lease: Lease
+    ) -> tuple[set[int], set[str]]:
+        """Begin these leases anew; those of the feeds and hosts that are still ours."""
+        with self._database.write() as connection:
+            return leases.renew(connection, now, feed_ids, hosts, lease)
+
+    def release(self, now: datetime, feed_ids: Iterable[int], hosts: Iterable[str], worker: str) -> int:
+        """Give a worker's feeds back unpolled, and hosts that it asks no more; how many feeds."""
+        with self._database.write() as connection:
+            return leases.release(connection, now, feed_ids, hosts, worker)
 
     def poll_at(self, feed_ids: Sequence[int] | None, at: datetime | None, why: str | None = None) -> int:
         """Make these feeds (None: all) due at that time (None: at once); how many."""
@@ -270,12 +312,12 @@ class Store:
         went (or as `merged` says). `settled` are stale entries that were looked at. Raises StoreError, with nothing
         saved, if a story would have no entries or a lead that is not its own.
         """
-        with self._database.write() as connection:
+        with self._edit() as connection:
             return stories.save_grouping(connection, placements, stories_, now, merged or {}, settled)
 
     def mark_shown(self, story_ids: Iterable[UUID], now: datetime) -> None:
         """Note that these stories stand in a published feed; the first time counts."""
-        with self._database.write() as connection:
+        with self._edit() as connection:
             stories.mark_shown(connection, story_ids, now)
 
     def stories(

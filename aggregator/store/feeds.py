@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from aggregator.schema import entries, feeds, hosts
 from aggregator.store.engine import in_chunks, upsert
-from aggregator.store.rows import Values, dump, feed_state, load, maybe_micros, maybe_moment, micros, source_ref
+from aggregator.store.rows import Values, dump, feed_state, load, maybe_micros, micros, source_ref
 from aggregator.types import FeedState, Health, SourceRef
+from aggregator.urls import host_key
 
 
 class ConfiguredSource(Protocol):
@@ -40,7 +41,7 @@ class Synced:
 
 
 _NOT_STATE = ("weight", "section", "title_override", "section_is_final")
-_STATE = [column for column in feeds.c if column.name not in _NOT_STATE]
+STATE = [column for column in feeds.c if column.name not in _NOT_STATE]
 _SETTINGS = ("is_active", "is_enabled", "title_override", "section", "section_is_final", "weight")
 _NEW: Values = {"health": Health.NEW.value, "failures": 0, "next_poll_at": 0, "lease_until": 0}
 
@@ -59,7 +60,8 @@ def _settings(source: ConfiguredSource) -> Values:
 def sync(connection: sa.Connection, sources: Sequence[ConfiguredSource]) -> Synced:
     """Make the active feeds those of the configuration, by URL. State and entries of all feeds stay."""
     wanted = {source.url: _settings(source) for source in sources}
-    rows = connection.execute(sa.select(feeds.c.feed_id, feeds.c.url, *(feeds.c[name] for name in _SETTINGS)))
+    columns = (feeds.c[name] for name in _SETTINGS)
+    rows = connection.execute(sa.select(feeds.c.feed_id, feeds.c.url, *columns).order_by(feeds.c.feed_id))
     added = dict(wanted)
     changed: list[Values] = []
     removed: list[int] = []
@@ -73,7 +75,10 @@ def sync(connection: sa.Connection, sources: Sequence[ConfiguredSource]) -> Sync
     if added:
         connection.execute(
             sa.insert(feeds),
-            [{**_NEW, **settings, "url": url, "current_url": url} for url, settings in added.items()],
+            [
+                {**_NEW, **settings, "url": url, "current_url": url, "host": host_key(url)}
+                for url, settings in added.items()
+            ],
         )
     if changed:
         connection.execute(
@@ -88,16 +93,16 @@ def sync(connection: sa.Connection, sources: Sequence[ConfiguredSource]) -> Sync
 
 
 def states(connection: sa.Connection, active_only: bool) -> list[FeedState]:
-    query = sa.select(*_STATE).order_by(feeds.c.feed_id)
+    query = sa.select(*STATE).order_by(feeds.c.feed_id)
     if active_only:
         query = query.where(feeds.c.is_active)
     return [feed_state(row) for row in connection.execute(query)]
 
 
-def _due(now: datetime, limit: int) -> sa.Select[Any]:
+def due_query(now: datetime, limit: int) -> sa.Select[Any]:
     moment = micros(now)
     return (
-        sa.select(*_STATE)
+        sa.select(*STATE)
         .where(
             feeds.c.next_poll_at <= moment,
             feeds.c.is_active,
@@ -110,51 +115,12 @@ def _due(now: datetime, limit: int) -> sa.Select[Any]:
 
 
 def due(connection: sa.Connection, now: datetime, limit: int) -> list[FeedState]:
-    return [feed_state(row) for row in connection.execute(_due(now, limit))]
-
-
-def claim_due(connection: sa.Connection, now: datetime, limit: int, lease: timedelta, worker: str) -> list[FeedState]:
-    """The most overdue feeds that nobody else has, now ours until `now` + `lease`."""
-    # SKIP LOCKED where there is such a thing; on SQLite the transaction has the database to itself.
-    claimed = connection.execute(_due(now, limit).with_for_update(skip_locked=True)).all()
-    if claimed:
-        connection.execute(
-            sa.update(feeds).where(feeds.c.feed_id == sa.bindparam("at_feed")),
-            [{"at_feed": row.feed_id, "lease_until": micros(now + lease), "lease_owner": worker} for row in claimed],
-        )
-    return [feed_state(row) for row in claimed]
-
-
-def release(connection: sa.Connection, worker: str | None, feed_ids: Iterable[int] | None = None) -> int:
-    """Give back the leases of `worker` (None: everybody's), all or those of `feed_ids`; how many."""
-    condition = [feeds.c.lease_until > 0]
-    if worker is not None:
-        condition.append(feeds.c.lease_owner == worker)
-    freed = sa.update(feeds).where(*condition).values(lease_until=0, lease_owner=None)
-    if feed_ids is None:
-        return connection.execute(freed).rowcount
-    chunks = in_chunks(list(feed_ids))
-    return sum(connection.execute(freed.where(feeds.c.feed_id.in_(some))).rowcount for some in chunks)
-
-
-def still_ours(connection: sa.Connection, feed_ids: Iterable[int], worker: str | None) -> dict[int, datetime | None]:
-    """`last_success_at` by id of the feeds still configured and, given a worker, still leased to it; locked."""
-    found: dict[int, datetime | None] = {}
-    for some in in_chunks(sorted(feed_ids)):
-        query = (
-            sa.select(feeds.c.feed_id, feeds.c.last_success_at)
-            .where(feeds.c.feed_id.in_(some), feeds.c.is_active)
-            .order_by(feeds.c.feed_id)
-            .with_for_update()
-        )
-        if worker is not None:
-            query = query.where(feeds.c.lease_owner == worker)
-        found.update({row.feed_id: maybe_moment(row.last_success_at) for row in connection.execute(query)})
-    return found
+    return [feed_state(row) for row in connection.execute(due_query(now, limit))]
 
 
 _SAVED = [
     "current_url",
+    "host",
     "title",
     "site_url",
     "language",
@@ -199,9 +165,10 @@ def poll_at(connection: sa.Connection, feed_ids: Sequence[int] | None, at: datet
 
 
 def defer(connection: sa.Connection, states: Sequence[FeedState]) -> None:
-    """Only when the feeds are asked next."""
+    """Only when the feeds are asked next; a lease of them ends."""
     if states:
         at: Values = {"next_poll_at": sa.bindparam("at"), "next_poll_why": sa.bindparam("why")}
+        at |= {"lease_until": 0, "lease_owner": None}
         update = sa.update(feeds).where(feeds.c.feed_id == sa.bindparam("at_feed")).values(**at)
         rows = [{"at_feed": s.feed_id, "at": maybe_micros(s.next_poll_at) or 0, "why": s.next_poll_why} for s in states]
         connection.execute(update, rows)
@@ -231,7 +198,7 @@ def source_refs(connection: sa.Connection, feed_ids: Iterable[int] | None = None
 def by_url(connection: sa.Connection, url: str) -> FeedState | None:
     """The feed configured at `url`, or answering there now."""
     for column in (feeds.c.url, feeds.c.current_url):
-        row = connection.execute(sa.select(*_STATE).where(column == url).order_by(feeds.c.is_active.desc())).first()
+        row = connection.execute(sa.select(*STATE).where(column == url).order_by(feeds.c.is_active.desc())).first()
         if row is not None:
             return feed_state(row)
     return None
@@ -246,17 +213,20 @@ def entry_counts(connection: sa.Connection) -> dict[int, int]:
 
 
 def host_memory(connection: sa.Connection) -> dict[str, dict[str, object]]:
-    return {row.host: load(row.memory) or {} for row in connection.execute(sa.select(hosts))}
+    query = sa.select(hosts.c.host, hosts.c.memory).where(hosts.c.memory != NOTHING)
+    return {row.host: load(row.memory) or {} for row in connection.execute(query)}
 
 
 def save_host_memory(connection: sa.Connection, memory: Mapping[str, Mapping[str, object]]) -> None:
-    """Replace what is remembered of these hosts; an empty memory forgets the host."""
+    """Replace what is remembered of these hosts; an empty memory forgets the host, but never a lease of it."""
     if not memory:
         return
     names = sorted(memory)  # in one order, so that two pollers cannot wait for each other
+    rows = [{"host": host, "memory": dump(dict(memory[host])) or NOTHING} for host in names]
+    connection.execute(upsert(connection, hosts, "host", keep=("lease_until", "lease_owner")), rows)
     forgotten = [host for host in names if not memory[host]]
     for some in in_chunks(forgotten):
-        connection.execute(sa.delete(hosts).where(hosts.c.host.in_(some)))
-    rows = [{"host": host, "memory": dump(dict(memory[host]))} for host in names if memory[host]]
-    if rows:
-        connection.execute(upsert(connection, hosts, "host"), rows)
+        connection.execute(sa.delete(hosts).where(hosts.c.host.in_(some), hosts.c.lease_until == 0))
+
+
+NOTHING = "{}"  # what is remembered of an ordinary host

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from aggregator.schema import entries, texts
 from aggregator.store import feeds as feed_queries
+from aggregator.store import leases
 from aggregator.store.engine import in_chunks
 from aggregator.store.rows import Values, dated, entry_values, feed_values, micros, text_values
 from aggregator.types import Fetched, PollResult
@@ -40,7 +41,7 @@ def apply(connection: sa.Connection, results: Sequence[PollResult], now: datetim
     An ETag saved without its entries would hide them behind a 304 for ever. Done twice it changes nothing more.
     """
     latest = {result.state.feed_id: result for result in results}  # two polls of one feed saw the same past
-    last_success = feed_queries.still_ours(connection, latest, worker)
+    last_success = leases.still_ours(connection, latest, worker)
     polls = [latest[feed_id] for feed_id in sorted(last_success)]
     documents = [result for result in polls if isinstance(result.outcome, Fetched)]
     standing = _standing(connection, [result.state.feed_id for result in documents])

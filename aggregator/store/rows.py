@@ -70,6 +70,7 @@ def feed_values(state: FeedState) -> Values:
     return {
         "at_feed": state.feed_id,
         "current_url": state.current_url,
+        "host": host_key(state.current_url),
         "title": _kept(state.title),
         "site_url": state.site_url,
         "language": state.language,
