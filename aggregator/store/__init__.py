@@ -404,7 +404,7 @@ class Store:
 
     def settle(self, filed: Sequence[tuple[StoryRecord, datetime]]) -> None:
         """Save how touched stories were filed, each with its `touched_at`: one touched again since stays touched."""
-        with self._database.write() as connection:
+        with self._edit() as connection:
             filing.settle(connection, filed)
 
     def file_by_hand(self, correction: Correction, verdict: Sectioning | None) -> None:
