@@ -6,7 +6,7 @@ all its feeds: spacing and concurrency so need no words between processes. Where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -78,7 +78,7 @@ def _is_host_free(now: datetime, worker: str) -> sa.ColumnElement[bool]:
     return ~taken.exists()
 
 
-def _lease_out(connection: sa.Connection, rows: list[Any], now: datetime, lease: Lease) -> Claimed:
+def _lease_out(connection: sa.Connection, rows: Sequence[Any], now: datetime, lease: Lease) -> Claimed:
     """Lease the hosts of locked rows, and the rows whose host we got."""
     spaced = {host for host in {row.host or "" for row in rows} if lease.is_spaced(host)}
     got = _lease_hosts(connection, sorted(spaced), now, lease)
