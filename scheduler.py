@@ -159,6 +159,7 @@ class Service:
         if role.polls:
             jobs.append(Job("poll", pipeline.poll_due, {"seconds": TICK}))
         if role.edits:
+            jobs.append(Job("archive", pipeline.archive, {"minutes": 10, "jitter": 60}))
             jobs.append(Job("prune", pipeline.prune, {"hours": 6, "jitter": 600}))
         if role.edits or role.serves:
             jobs.append(Job("edit", self._edit, {"seconds": EDIT}))

@@ -165,6 +165,16 @@ class Pipeline:
             self._progressed("publish")
             return changed
 
+    async def archive(self) -> int:
+        """Print the months of merged feeds that are over and keep them for good; how many documents."""
+        made = 0
+        while True:
+            async with self._editing:
+                printed = await asyncio.get_running_loop().run_in_executor(self._printer, self.publisher.next_archive)
+            if printed is None:
+                return made
+            made += await self.database(self.store.save_archive, printed)
+
     async def prune(self, *, dry_run: bool = False) -> Pruned:
         """Take out what retention has ended."""
         return await self.database(self.store.prune, self.config.retention, self.now(), dry_run)

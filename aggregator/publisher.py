@@ -6,6 +6,7 @@ A pass reads the store on a thread of its own and swaps the shelf at its end; st
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -16,12 +17,13 @@ from uuid import UUID
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.metrics import Metrics
+from aggregator.publish import archive
 from aggregator.publish.edition import Press
 from aggregator.publish.pages import Pages
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import Page
-from aggregator.store import Store
+from aggregator.store import Archive, Store
 from aggregator.types import Story
 
 _STORY = re.compile(r"/story/([a-z2-7]{10})")
@@ -86,6 +88,7 @@ class Publisher:
             return False
         began = time.perf_counter()
         stories = self.stories()
+        press.archived = self._store.archive_months()
         documents = press.edition(stories, self._now())
         for ref in press.unprintable:
             self._log.error("story_unprintable", story=ref, remedy="left out of the feeds; please report it")
@@ -104,10 +107,35 @@ class Publisher:
 
     async def page(self, path: str, query: Mapping[str, str]) -> Page | None:
         """The pages that are not on the shelf: a story by its ref, also one that moved or was pruned."""
+        if query or self._press is None:
+            return None
+        if (asked := archive.asked_for(path)) is not None:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, self._archived, *asked)
         match = _STORY.fullmatch(path)
-        if not match or query or self._press is None:
+        if not match:
             return None
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._story_page, match[1])
+
+    def next_archive(self) -> Archive | None:
+        """The first month of a merged feed that is over and not archived yet, printed; None when all are. Blocks."""
+        press, now = self.press, self._now()
+        archived, first = self._store.archive_months(), self._store.first_shown()
+        for feed in press.feeds:
+            months = archived.get(feed.slug, ())
+            for month in archive.months_due(first, months, now):
+                begin, end = archive.bounds(month)
+                stories = self._store.shown_between(feed.sections, begin, end, feed.min_sources)
+                made = press.archive(feed, stories, month, months[-1] if months else None)
+                document = gzip.compress(made.body, 6, mtime=0)
+                self._log.info("archive", feed=feed.slug, month=month, stories=made.stories, bytes=len(document))
+                return Archive(feed.slug, month, now, made.updated, made.stories, document)
+        return None
+
+    def _archived(self, slug: str, month: str) -> Page | None:
+        found = self._store.archive(slug, month)
+        if found is None:
+            return None
+        return Page(200, archive.ready(found.document, found.updated))
 
     def _story_page(self, ref: str) -> Page | None:
         press = self.press

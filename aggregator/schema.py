@@ -222,6 +222,18 @@ story_tombstones = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Months of merged feeds as they were printed at the month's end: facts, which no later change touches.
+archives = sa.Table(
+    "archives",
+    metadata,
+    sa.Column("slug", sa.Text, primary_key=True),
+    sa.Column("month", sa.Text, primary_key=True),  # 2026-11
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("updated", Time, nullable=False),  # of its newest story
+    sa.Column("stories", sa.Integer, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),  # Atom, gzip
+)
+
 # What people put right, in order: grouping and filing heed it, a rebuild does it again.
 corrections = sa.Table(
     "corrections",

@@ -28,6 +28,7 @@ from aggregator.urls import http_url
 OPML_TYPE = "text/x-opml; charset=utf-8"
 ON_PAGE = 60  # stories on a section's page
 IN_FEED_PAGE = 30  # stories on the page that a browser gets at a feed's address
+_ALL = 1_000_000  # stories of a month: no cut
 RELATED = 6  # stories under "you may also like"
 
 
@@ -40,6 +41,15 @@ class Cooked:
     atom: bytes
     rss: bytes
     json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePrint:
+    """A month of a merged feed, printed: Atom, the date of its newest story, how many there are."""
+
+    body: bytes
+    updated: datetime
+    stories: int
 
 
 class Press:
@@ -59,6 +69,7 @@ class Press:
         self._documents: Mapping[str, Rendered] = previous or {}
         self._latest: dict[str, tuple[Item, ...]] = {}
         self._static = static_files()
+        self.archived: Mapping[str, tuple[str, ...]] = {}  # months by slug, see `publish.archive`
         self.unprintable: set[str] = set()  # refs of stories left out because they could not be written
 
     @property
@@ -112,7 +123,7 @@ class Press:
         """A merged feed in its three formats; each has the page that a browser gets at a feed's address."""
         atom, rss, as_json = ([getattr(each, kind) for each in chosen] for kind in ("atom", "rss", "json"))
         formats = (
-            ("atom", xml.atom(feed, self.site, atom, updated), xml.ATOM_TYPE, atom, xml.BETWEEN),
+            ("atom", xml.atom(feed, self.site, atom, updated, self._links(feed)), xml.ATOM_TYPE, atom, xml.BETWEEN),
             ("rss", xml.rss(feed, self.site, rss, updated), xml.RSS_TYPE, rss, xml.BETWEEN),
             ("json", feeds_json.json_feed(feed, self.site, as_json), feeds_json.JSON_TYPE, as_json, feeds_json.BETWEEN),
         )
@@ -125,6 +136,18 @@ class Press:
             parts = parts_of(body, items, between, before)
             documents[path] = rendered(body, content_type, changed_at, before, for_people=for_people, parts=parts)
         return documents
+
+    def _links(self, feed: FeedSettings) -> list[tuple[str, str]]:
+        """Where a merged feed goes on: to the newest month in the archive."""
+        months = self.archived.get(feed.slug)
+        return [("prev-archive", xml.archive_url(feed, self.site, months[-1]))] if months else []
+
+    def archive(self, feed: FeedSettings, stories: Iterable[Story], month: str, before: str | None) -> ArchivePrint:
+        """A month of a merged feed, of the stories first shown in it; `before` is the month archived before it."""
+        kept = [each for each in map(self._cooked_anew, choose(stories, _with_items(feed, _ALL))) if each is not None]
+        updated = max((each.item.updated for each in kept), default=EMPTY_SINCE)
+        body = xml.archive(feed, self.site, [each.atom for each in kept], updated, month, before)
+        return ArchivePrint(body, updated, len(kept))
 
     def story_page(self, story: Story, related: Sequence[Story] = (), why: Sequence[str] = ()) -> Rendered:
         """`/story/{ref}`. Without related stories the latest of its section stand there, and the page says so."""

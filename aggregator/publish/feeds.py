@@ -29,6 +29,7 @@ NAMESPACES = {
     "media": "http://search.yahoo.com/mrss/",
     "slash": "http://purl.org/rss/1.0/modules/slash/",
     "thr": "http://purl.org/syndication/thread/1.0",
+    "fh": "http://purl.org/syndication/history/1.0",
     "dc": "http://purl.org/dc/elements/1.1/",
 }
 BETWEEN = b"\n"  # two items
@@ -38,9 +39,39 @@ _RSS_TEXT = re.compile(rb"(?<=<title>)[^<]*|(?<=<dc:creator>)[^<]*|(?<=<category
 _UNKNOWN_TYPE = "application/octet-stream"  # RSS demands a type
 
 
-def atom(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], updated: datetime | None) -> bytes:
-    """The feed as an Atom document. `items` come from `atom_item`; `updated` is their newest, None without any."""
-    return _joined(_head(feed, site, "atom", updated).atom_str(), items, b"</feed>")
+def atom(
+    feed: FeedSettings,
+    site: SiteSettings,
+    items: Sequence[bytes],
+    updated: datetime | None,
+    links: Sequence[tuple[str, str]] = (),
+) -> bytes:
+    """The feed as an Atom document. `items` come from `atom_item`; `updated` is their newest, None without any.
+    `links` are (rel, address) of further links of the feed."""
+    head = _head(feed, site, "atom", updated)
+    head.bmn.links = tuple(links)
+    return _joined(head.atom_str(), items, b"</feed>")
+
+
+def archive(
+    feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], updated: datetime, month: str, before: str | None
+) -> bytes:
+    """The archive document of a month (RFC 5005 §4): the feed's id and title, that month's items, the way to the feed
+    as it is now and to the month before (None: there is none)."""
+    head = _head(feed, site, "atom", updated)
+    address = archive_url(feed, site, month)
+    head.link(href=address, rel="self", type="application/atom+xml", replace=True)
+    head.link(href=f"{site.public_url}/{feed.slug}", rel="alternate", type="text/html")
+    links = [("current", f"{site.public_url}/{feed.slug}.atom")]
+    if before is not None:
+        links.append(("prev-archive", archive_url(feed, site, before)))
+    head.bmn.links, head.bmn.is_archive = tuple(links), True
+    return _joined(head.atom_str(), items, b"</feed>")
+
+
+def archive_url(feed: FeedSettings, site: SiteSettings, month: str) -> str:
+    """Where the archive document of a month is, such as 2026-11."""
+    return f"{site.public_url}/archive/{feed.slug}/{month}.atom"
 
 
 def rss(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], updated: datetime | None) -> bytes:
@@ -166,10 +197,20 @@ def _categories(item: Item, site: SiteSettings) -> list[dict[str, str]]:
 
 
 class _Namespaces(BaseExtension):  # type: ignore[misc]
-    """Declares our prefixes at the root, so that items can be joined as bytes."""
+    """Declares our prefixes at the root, so that items can be joined as bytes, and adds what feedgen lacks."""
+
+    links: tuple[tuple[str, str], ...] = ()
+    is_archive = False
 
     def extend_ns(self) -> dict[str, str]:
         return NAMESPACES
+
+    def extend_atom(self, feed: Any) -> Any:
+        for rel, href in self.links:
+            _link(feed, rel, href, _ATOM)
+        if self.is_archive:
+            xml_elem(f"{{{NAMESPACES['fh']}}}archive", feed)
+        return feed
 
 
 class _AtomEntry(BaseEntryExtension):  # type: ignore[misc]

@@ -7,10 +7,8 @@ what the shelf holds wins, then the prefix is taken off and the rest looked up.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aggregator.publish.answers import (
@@ -22,6 +20,7 @@ from aggregator.publish.answers import (
     plain,
     redirect,
 )
+from aggregator.publish.cache import PageCache
 from aggregator.publish.negotiate import preferred_type
 from aggregator.publish.shelf import Shelf
 from aggregator.types import Rendered
@@ -51,9 +50,18 @@ PageProvider = Callable[[str, Mapping[str, str]], Awaitable[Page | None]]
 _BUSY = Page(503)
 
 
+def weight(page: Page) -> int:
+    """Bytes that a page takes while it is kept, its compressed forms among them."""
+    document = page.document
+    if document is None:
+        return 0
+    return len(document.body) + len(document.gzip or b"") + len(document.brotli or b"")
+
+
 class PublicSite:
     """Answers readers. `pages` is asked for what the shelf does not hold, at most `workers` at a time; its answers are
-    kept for `keep` seconds, at most `kept` of them, and all are dropped when something new is published."""
+    kept for `keep` seconds, at most `kept` of them and `kept_bytes` together, and all are dropped when something new is
+    published."""
 
     def __init__(
         self,
@@ -64,13 +72,13 @@ class PublicSite:
         main_feed: str = "news",
         keep: float = 30.0,
         kept: int = 512,
+        kept_bytes: int = 16 << 20,
         workers: int = 8,
     ) -> None:
         self._shelf, self._pages, self._prefix, self._main_feed = shelf, pages, prefix.rstrip("/"), main_feed
-        self._keep, self._kept = keep, kept
         self._documents = shelf.documents
         self._ready: dict[str, Ready] = {}
-        self._cache: OrderedDict[str, tuple[float, Page, Ready | None]] = OrderedDict()
+        self._cache: PageCache[tuple[Page, Ready | None]] = PageCache(kept, kept_bytes, keep)
         self._asking: dict[str, asyncio.Future[Page | None]] = {}
         self._turns = asyncio.Semaphore(workers)
         self._most_waiting = workers * 16
@@ -145,16 +153,13 @@ class PublicSite:
     async def _page(self, path: str, query: dict[str, str]) -> tuple[Page | None, Ready | None]:
         key = f"{path}?{sorted(query.items())}"
         kept = self._cache.get(key)
-        if kept is not None and kept[0] > monotonic():
-            self._cache.move_to_end(key)
-            return kept[1], kept[2]
+        if kept is not None:
+            return kept
         page = await self._asked(key, path, query)
         if page is None or page is _BUSY:  # not kept: guessed addresses would push out what is read
             return page, None
         ready = Ready(page.document, FOR_A_PAGE) if page.document else None
-        self._cache[key] = (monotonic() + self._keep, page, ready)
-        while len(self._cache) > self._kept:
-            self._cache.popitem(last=False)
+        self._cache.put(key, (page, ready), weight(page))
         return page, ready
 
     async def _asked(self, key: str, path: str, query: dict[str, str]) -> Page | None:

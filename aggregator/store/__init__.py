@@ -18,7 +18,20 @@ import sqlalchemy as sa
 
 from aggregator.errors import AlreadyRunning, StoreError
 from aggregator.schema import meta
-from aggregator.store import corrections, entries, feeds, filing, keep, leases, numbers, polls, stories, upgrade
+from aggregator.store import (
+    archives,
+    corrections,
+    entries,
+    feeds,
+    filing,
+    keep,
+    leases,
+    numbers,
+    polls,
+    stories,
+    upgrade,
+)
+from aggregator.store.archives import Archive
 from aggregator.store.corrections import Correction
 from aggregator.store.engine import Database, insert_new, upsert
 from aggregator.store.feeds import ConfiguredSource, Synced
@@ -44,6 +57,7 @@ from aggregator.types import (
 
 __all__ = [
     "Applied",
+    "Archive",
     "Claimed",
     "ConfiguredSource",
     "Correction",
@@ -339,6 +353,34 @@ class Store:
         """The newest stories of these sections together: what a merged feed consists of."""
         with self._database.read() as connection:
             return stories.select(connection, StoryFilter(tuple(sections), min_sources=min_sources), limit)
+
+    def shown_between(
+        self, sections: Iterable[str], since: datetime, until: datetime, min_sources: int = 1
+    ) -> list[Story]:
+        """The stories of these sections that first stood in a feed in that time, by `published`, the newest first."""
+        wanted = StoryFilter(tuple(sections), min_sources=min_sources, shown_since=since, shown_until=until)
+        with self._database.read() as connection:
+            return stories.select(connection, wanted, None)
+
+    def first_shown(self) -> datetime | None:
+        """When the oldest story that is still here was first shown; None before the first."""
+        with self._database.read() as connection:
+            return archives.first_shown(connection)
+
+    def save_archive(self, archive: Archive) -> bool:
+        """Keep a month of a merged feed, unless there is one already; whether it was kept."""
+        with self._database.write() as connection:
+            return archives.save(connection, archive)
+
+    def archive(self, slug: str, month: str) -> Archive | None:
+        """That month of a merged feed as it was printed."""
+        with self._database.read() as connection:
+            return archives.get(connection, slug, month)
+
+    def archive_months(self) -> dict[str, tuple[str, ...]]:
+        """The months of each merged feed that are archived, the oldest first."""
+        with self._database.read() as connection:
+            return archives.months(connection)
 
     def stories_changed_since(self, since: datetime) -> list[Story]:
         """The stories whose `updated_at` is `since` or later, by `published`, the newest first."""

@@ -206,6 +206,7 @@ def mark_shown(connection: sa.Connection, story_ids: Iterable[UUID], now: dateti
 @dataclass(frozen=True, slots=True)
 class StoryFilter:
     """Which stories are meant; None and 1 leave a question open. `since` is of `published`, `until` is excluded.
+    `shown_since` and `shown_until` are of when a story first stood in a published feed.
 
     `sections` may name UNSURE and WITHHELD; without the latter, stories that are withheld are never meant."""
 
@@ -215,6 +216,8 @@ class StoryFilter:
     min_sources: int = 1
     label: str | None = None
     feed_id: int | None = None
+    shown_since: datetime | None = None
+    shown_until: datetime | None = None
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         found: list[sa.ColumnElement[bool]] = [stories.c.redirect_to.is_(None), stories.c.sources >= self.min_sources]
@@ -224,6 +227,10 @@ class StoryFilter:
             found.append(stories.c.published >= micros(self.since))
         if self.until is not None:
             found.append(stories.c.published < micros(self.until))
+        if self.shown_since is not None:
+            found.append(stories.c.shown_at >= micros(self.shown_since))
+        if self.shown_until is not None:
+            found.append(stories.c.shown_at < micros(self.shown_until))
         if self.label is not None:
             labelled = sa.select(story_labels.c.story_id).where(story_labels.c.label == self.label)
             found.append(stories.c.story_id.in_(labelled))

@@ -1,0 +1,61 @@
+"""Archive documents: printed once at a month's end and never changed (RFC 5005 §4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from aggregator.schema import archives, stories
+from aggregator.store.engine import insert_new
+from aggregator.store.rows import maybe_moment, micros, moment
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One month of a merged feed. `document` is Atom compressed by gzip; `updated` is that of its newest story."""
+
+    slug: str
+    month: str
+    made_at: datetime
+    updated: datetime
+    stories: int
+    document: bytes
+
+
+def save(connection: sa.Connection, archive: Archive) -> bool:
+    """Keep it, unless that month is there already: what was published stays. Whether it was kept."""
+    values = {
+        "slug": archive.slug,
+        "month": archive.month,
+        "made_at": micros(archive.made_at),
+        "updated": micros(archive.updated),
+        "stories": archive.stories,
+        "document": archive.document,
+    }
+    return connection.execute(insert_new(connection, archives).returning(archives.c.month), values).first() is not None
+
+
+def get(connection: sa.Connection, slug: str, month: str) -> Archive | None:
+    """The document of that month, None if there is none."""
+    query = sa.select(archives).where(archives.c.slug == slug, archives.c.month == month)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    return Archive(slug, month, moment(row.made_at), moment(row.updated), row.stories, bytes(row.document))
+
+
+def months(connection: sa.Connection) -> dict[str, tuple[str, ...]]:
+    """The months that each merged feed has a document of, the oldest first."""
+    found: dict[str, list[str]] = defaultdict(list)
+    query = sa.select(archives.c.slug, archives.c.month).order_by(archives.c.slug, archives.c.month)
+    for slug, month in connection.execute(query):
+        found[slug].append(month)
+    return {slug: tuple(each) for slug, each in found.items()}
+
+
+def first_shown(connection: sa.Connection) -> datetime | None:
+    """When the oldest story that is still here was first shown; None before the first."""
+    return maybe_moment(connection.scalar(sa.select(sa.func.min(stories.c.shown_at))))

@@ -1,0 +1,153 @@
+"""Archive documents of merged feeds (RFC 5005): which months, printed once, never changed, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import feedparser
+import pytest
+from lxml import etree
+from origin import Answer, Origin
+from postgres import postgres_server, postgres_url, sqlite_template, store_url  # noqa: F401
+from service import Service, an_rss
+
+from aggregator import config as configuration
+from aggregator.daemon import log
+from aggregator.pipeline import Pipeline
+from aggregator.publish.archive import asked_for, bounds, month_of, months_due
+from aggregator.publish.cache import PageCache
+from aggregator.types import Rendered
+
+ONE, TWO, THREE = ("a1", "Quillon opens a plant in Brno"), ("a2", "Fernbank buys Otterly"), ("a3", "Tarn cuts 300 jobs")
+NS = {"a": "http://www.w3.org/2005/Atom", "fh": "http://purl.org/syndication/history/1.0"}
+JANUARY = datetime(2026, 1, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("first", "archived", "now", "due"),
+    [
+        (None, (), datetime(2026, 3, 1, tzinfo=UTC), []),
+        (JANUARY, (), datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC), []),
+        (JANUARY, (), datetime(2026, 2, 1, tzinfo=UTC), ["2026-01"]),
+        (JANUARY, (), datetime(2026, 4, 2, tzinfo=UTC), ["2026-01", "2026-02", "2026-03"]),
+        (JANUARY, ("2026-01",), datetime(2026, 4, 2, tzinfo=UTC), ["2026-02", "2026-03"]),
+        # A month that is missing before one that is there stays missing: the chain grows at its end.
+        (JANUARY, ("2026-02",), datetime(2026, 4, 2, tzinfo=UTC), ["2026-03"]),
+        (datetime(2025, 12, 31, 23, tzinfo=UTC), (), datetime(2026, 2, 1, tzinfo=UTC), ["2025-12", "2026-01"]),
+        # In UTC, wherever the server is.
+        (JANUARY, (), datetime(2026, 2, 1, 0, 30, tzinfo=UTC).astimezone(), ["2026-01"]),
+        # A clock that was set back archives nothing again.
+        (JANUARY, ("2026-01",), datetime(2026, 1, 25, tzinfo=UTC), []),
+    ],
+)
+def test_months_due(first, archived, now, due):
+    assert list(months_due(first, archived, now)) == due
+
+
+def test_bounds_of_a_month():
+    assert bounds("2026-12") == (datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+    assert month_of(bounds("2026-12")[1]) == "2027-01"
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/archive/news/2026-10.atom", ("news", "2026-10")),
+        ("/archive/news/2026-13.atom", None),
+        ("/archive/news/2026-1.atom", None),
+        ("/archive/news/2026-10.rss", None),
+        ("/archive/../2026-10.atom", None),
+        ("/archive/news/2026-10.atom/", None),
+    ],
+)
+def test_addresses(path, asked):
+    assert asked_for(path) == asked
+
+
+async def _archived(folder: Path, database: str) -> tuple[list[Rendered | None], Rendered, Rendered, int]:
+    """October with one story and November with two, printed, then again after one of them changed its title."""
+    now = datetime.now(UTC)
+    month = bounds(month_of(now))[0]
+    first, second = (bounds(month_of(at))[0] for at in (month - timedelta(days=40), month - timedelta(days=5)))
+    names = [f"/archive/news/{month_of(at)}.atom" for at in (first, second)]
+    async with Origin() as origin:
+        changed = an_rss(ONE, ("a2", "Fernbank ends it"))
+        origin.script("/feed", Answer(body=an_rss(ONE, TWO, THREE)), Answer(body=changed))
+        source = {"url": origin.url("/feed"), "section": "companies", "section_is": "final"}
+        config = configuration.load(Service(folder, [source], database).config, {})
+        async with Pipeline.opened(config, log(), parsers=1) as pipeline:
+            store, pages = pipeline.store, pipeline.publisher.page
+            await pipeline.poller.start(await pipeline.feeds_to_poll((), everything=True))
+            await pipeline.poller.wait(None)
+            await pipeline.group_new()
+            oldest, *others = sorted(store.stories(), key=lambda story: story.lead.title)
+            store.mark_shown([oldest.story_id], first + timedelta(days=1))
+            store.mark_shown([story.story_id for story in others], second + timedelta(days=1))
+            made = await pipeline.archive()
+            await pipeline.publish()
+            feed = pipeline.publisher.shelf.documents["/news.atom"]
+            before = [(await pages(name, {})).document for name in names]
+            await pipeline.poll(await pipeline.feeds_to_poll((), everything=True))
+            assert await pipeline.archive() == 0
+            assert [(await pages(name, {})).document for name in names] == before
+            printed_since = pipeline.publisher.shelf.documents["/news.atom"]
+            assert await pages(f"/archive/news/{month_of(month)}.atom", {}) is None, "the month is not over"
+            assert await pages(f"/archive/nothing/{month_of(second)}.atom", {}) is None
+            assert await pages(names[0], {"q": "x"}) is None
+            await pipeline.stop()
+            return before, feed, printed_since, made
+
+
+def test_each_month_is_printed_once_and_linked(tmp_path, store_url):  # noqa: F811
+    (october, november), feed, changed, made = asyncio.run(_archived(tmp_path, store_url))
+    assert made == 10, "two months of five feeds"
+    assert [entry.title for entry in feedparser.parse(october.body).entries] == ["Fernbank buys Otterly"]
+    assert len(feedparser.parse(november.body).entries) == 2
+    assert gzip.decompress(november.gzip) == november.body
+    links = {
+        name: {link.get("rel"): link.get("href") for link in etree.fromstring(body).findall("a:link", NS)}
+        for name, body in (("october", october.body), ("november", november.body), ("now", feed.body))
+    }
+    assert links["now"]["prev-archive"] == links["november"]["self"]
+    assert links["november"]["prev-archive"] == links["october"]["self"]
+    assert "prev-archive" not in links["october"]
+    assert links["october"]["current"] == links["november"]["current"] == links["now"]["self"]
+    for document in (october, november):
+        assert etree.fromstring(document.body).find("fh:archive", NS) is not None
+        assert etree.fromstring(document.body).findtext("a:id", None, NS) == etree.fromstring(feed.body).findtext(
+            "a:id", None, NS
+        )
+    assert etree.fromstring(feed.body).find("fh:archive", NS) is None
+    # What is archived is a fact: the feed says the new title, the archive the one that was published.
+    assert b"Fernbank ends it" in changed.body
+    assert b"Fernbank buys Otterly" in october.body
+
+
+# ---------------------------------------------------------------- the cache that such documents pass through
+
+
+def test_the_cache_is_bounded_in_number_and_weight():
+    cache: PageCache[str] = PageCache(3, 100, 60)
+    for name in "abcd":
+        cache.put(name, name, 20)
+    assert [cache.get(name) for name in "abcd"] == [None, "b", "c", "d"]
+    cache.get("b")
+    cache.put("e", "e", 20)
+    assert cache.get("b") == "b", "what was asked for last stays"
+    assert cache.get("c") is None
+    cache.put("huge", "huge", 26)
+    assert cache.get("huge") is None, "it would push out the others"
+    assert cache.get("b") == "b"
+    for name in "fgh":
+        cache.put(name, name, 25)
+    cache.put("f", "f2", 25)
+    assert [cache.get(name) for name in "fgh"] == ["f2", "g", "h"]
+
+
+def test_the_cache_forgets_in_time():
+    cache: PageCache[str] = PageCache(3, 100, 0)
+    cache.put("a", "a", 1)
+    assert cache.get("a") is None
