@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from aggregator import __version__, cli_run, cli_sources, cli_status, cli_stories
+from aggregator import __version__, cli_corrections, cli_run, cli_sources, cli_status, cli_stories
 from aggregator.cli_common import BAD_CONFIGURATION, FAILED, Console
 from aggregator.errors import AggregatorError, ConfigError
 
@@ -160,6 +160,43 @@ def _stories(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         argument_default=argparse.SUPPRESS,
     )
     _listing(listing, is_nested=True)
+    merge = _correction(
+        verbs, "merge", cli_corrections.merge, "make stories one", "bmn stories merge abcdefghij klmnopqrst"
+    )
+    merge.add_argument("id", metavar="ID")
+    merge.add_argument("ids", metavar="ID", nargs="+", help="of stories that tell the same event")
+    split = _correction(
+        verbs,
+        "split",
+        cli_corrections.split,
+        "take a story apart",
+        "bmn stories split abcdefghij https://example.org/another-event",
+    )
+    split.add_argument("id", metavar="ID")
+    split.add_argument(
+        "urls",
+        metavar="ENTRY_URL",
+        nargs="*",
+        default=[],
+        help="entries that leave together as a story of their own; without any, all but the lead leave, each alone",
+    )
+
+
+def _correction(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, about: str, example: str
+) -> argparse.ArgumentParser:
+    # What is said before the verb holds as well: the verb's own options have no defaults.
+    made = verbs.add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}; remembered, and heeded by all later grouping.",
+        epilog=f"example: {example}",
+        argument_default=argparse.SUPPRESS,
+    )
+    made.set_defaults(command=command)
+    _config(made)
+    _json(made)
+    return made
 
 
 def _listing(command: argparse.ArgumentParser, *, is_nested: bool = False) -> None:

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from aggregator import html
 from aggregator.config import Config
+from aggregator.corrector import decisions, moves, regrouped
 from aggregator.daemon import Log
 from aggregator.metrics import Metrics
-from aggregator.store import Store, StoryRecord
+from aggregator.store import Correction, Saved, Store, StoryRecord
 from aggregator.stories.classify import Sectioner, StoryText
 from aggregator.stories.cluster import StoryIndex, StoryPolicy
+from aggregator.stories.compare import Comparer
 from aggregator.stories.labels_events import events_of
 from aggregator.stories.rank import lead_entry
 from aggregator.types import Event, Placement, Sectioning, StoredEntry, Story
+from aggregator.urls import story_ref
 
+_HEEDED = "corrections_heeded"
 _BATCH = 200  # entries a transaction: a fraction of a second's work, so that polls are not kept from committing
 
 
@@ -51,11 +55,15 @@ def story_id_for(installation: UUID, entry: StoredEntry) -> UUID:
 class Editor:
     """Owns the index of the stories that can still grow, and the model that files them."""
 
-    def __init__(self, store: Store, metrics: Metrics, log: Log, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, metrics: Metrics, log: Log, now: Callable[[], datetime], comparer: Comparer | None = None
+    ) -> None:
+        self._comparer = comparer or Comparer.load()
         self._store, self._metrics, self._log, self._now = store, metrics, log, now
         self._sectioner = Sectioner.load()
         self._policy = StoryPolicy()
-        self._index = StoryIndex(self._policy, self._new_id)
+        self._index = StoryIndex(self._policy, self._new_id, self._comparer)
+        self._heeded: int | None = None  # the last correction looked at
 
     def configure(self, config: Config) -> None:
         """Group by this configuration; a new window takes effect with the next `rebuild`."""
@@ -64,15 +72,20 @@ class Editor:
     def rebuild(self) -> None:
         """Build the index from what the store has grouped within the window."""
         began = time.perf_counter()
-        index = StoryIndex(self._policy, self._new_id)
+        index = StoryIndex(self._policy, self._new_id, self._comparer)
         index.load(self._store.window(self._now() - self._policy.window))
         self._index = index
+        self._tell_index(self._store.corrections())
         if len(index):
             took = round((time.perf_counter() - began) * 1000)
             self._log.info("index_rebuilt", entries=len(index), took_ms=took)
 
     def group_batch(self, totals: GroupTotals) -> bool:
-        """Place one batch of ungrouped or changed entries; whether there was one. One transaction."""
+        """Place one batch of ungrouped or changed entries; whether there was one. One transaction.
+
+        What people corrected since the last is put in force first.
+        """
+        self.heed_corrections()
         fresh = self._store.ungrouped(_BATCH)
         stale = self._store.stale(_BATCH)
         if not fresh and not stale:
@@ -82,25 +95,78 @@ class Editor:
         self._index.expire(now)
         twins = self._store.twins(fresh)
         placements = [self._index.place(entry, twins.get(entry.entry_id, ())) for entry in fresh]
-        touched = dict.fromkeys(placement.story_id for placement in placements)
-        touched |= dict.fromkeys(entry.story_id for entry in stale if entry.story_id is not None)
+        # A later entry of the batch may have shown that stories of earlier ones are one.
+        placements = [replace(each, story_id=self._index.keeper(each.story_id)) for each in placements]
+        changed = {self._index.keeper(entry.story_id) for entry in stale if entry.story_id is not None}
+        touched = dict.fromkeys([*(placement.story_id for placement in placements), *changed])
         known = {story.story_id: story for story in self._store.stories_by_id(touched)}
-        joining: dict[UUID, list[StoredEntry]] = {}
+        merged, moved, joining = self._absorbed(placements, known)
         related: dict[UUID, tuple[UUID, ...]] = {}
         for entry, placement in zip(fresh, placements, strict=True):
             placed = replace(entry, story_id=placement.story_id, duplicate_of=placement.duplicate_of)
             joining.setdefault(placement.story_id, []).append(placed)
             related[placement.story_id] = (*related.get(placement.story_id, ()), *placement.related)
-        changed = {entry.story_id for entry in stale}
         records = [
-            self._record(story_id, known.get(story_id), joining.get(story_id, []), related.get(story_id, ()), now)
+            self._record(story_id, story, _told(story, joining.get(story_id, ())), related.get(story_id, ()), now)
             for story_id in touched
-            if story_id in joining or story_id in changed
+            for story in (known.get(story_id),)
         ]
-        saved = self._store.save_grouping(placements, records, now, settled=[entry.entry_id for entry in stale])
-        self._account(totals, placements, records, known, saved.changed_stories)
+        placements += moved
+        saved = self._store.save_grouping(placements, records, now, merged, [entry.entry_id for entry in stale])
+        self._account(totals, placements[: len(fresh)], records, known, saved)
         self._metrics.group_seconds.observe(time.perf_counter() - began)
         return True
+
+    def _absorbed(
+        self, placements: Iterable[Placement], known: Mapping[UUID, Story]
+    ) -> tuple[dict[UUID, UUID], list[Placement], dict[UUID, list[StoredEntry]]]:
+        """Stories that these entries showed to be others': where each goes, and its entries, moved there."""
+        merged = {gone: self._index.keeper(gone) for placement in placements for gone in placement.absorbs}
+        moved: list[Placement] = []
+        joining: dict[UUID, list[StoredEntry]] = {}
+        for story in self._store.stories_by_id(merged):
+            kept = merged[story.story_id]
+            moved += moves(self._store, story, kept, "found to be one story")
+            joining.setdefault(kept, []).extend(replace(entry, story_id=kept) for entry in _told(story))
+            self._log.info("stories_joined", story=story_ref(kept), gone=story.ref)
+        return merged, moved, joining
+
+    # ------------------------------------------------------------ by hand
+
+    def heed_corrections(self) -> int:
+        """Put in force what people merged and split since the last time; how many corrections. The index follows."""
+        if self._heeded is None:
+            self._heeded = int(self._store.note(_HEEDED) or 0)
+        fresh = [each for each in self._store.corrections(self._heeded) if each.kind in ("merge", "split")]
+        for correction in fresh:
+            self._heed(correction)
+        if fresh:
+            self._tell_index(self._store.corrections())
+            self._heeded = fresh[-1].correction_id
+            self._store.set_note(_HEEDED, str(self._heeded))
+        return len(fresh)
+
+    def _heed(self, correction: Correction) -> None:
+        now = self._now()
+        found = regrouped(self._store, correction)
+        shown = ",".join(map(story_ref, correction.story_ids))
+        if found is None:  # done before we could note it, or retention was quicker
+            self._log.info("correction_done_before", kind=correction.kind, stories=shown)
+            return
+        known = {story.story_id: story for story in self._store.stories_by_id(found.told)}
+        records = [
+            replace(self._record(story_id, known.get(story_id), told, (), now), updated_at=now)
+            for story_id, told in found.told.items()
+        ]
+        self._store.save_grouping(found.placements, records, now, found.merged)
+        self._index.regroup(found.placements, found.merged)
+        self._log.info("corrected", kind=correction.kind, stories=shown)
+
+    def _tell_index(self, corrections: Iterable[Correction]) -> None:
+        byhand = decisions(corrections)
+        self._index.heed(byhand, self._store.redirects(byhand.story_ids))
+
+    # ------------------------------------------------------------ records
 
     def _new_id(self, entry: StoredEntry) -> UUID:
         return story_id_for(self._store.installation_id(), entry)
@@ -109,12 +175,11 @@ class Editor:
         self,
         story_id: UUID,
         story: Story | None,
-        joining: Sequence[StoredEntry],
+        told: Sequence[StoredEntry],
         near: Iterable[UUID],
         now: datetime,
     ) -> StoryRecord:
-        """The story with the entries that join it: who leads, where it is filed, when readers see a change."""
-        told = [*(story.entries if story else ()), *(story.duplicates if story else ()), *joining]
+        """The story as these entries tell it: who leads, where it is filed, when readers see a change."""
         lead = lead_entry(told, story.lead if story else None)
         sectioning = self._filed(told, story)
         events = happened(lead, told)
@@ -138,7 +203,7 @@ class Editor:
         placements: Sequence[Placement],
         records: Sequence[StoryRecord],
         known: Iterable[UUID],
-        changed: int,
+        saved: Saved,
     ) -> None:
         before = set(known)
         new = [record for record in records if record.story_id not in before]
@@ -146,13 +211,19 @@ class Editor:
         totals.entries += len(placements)
         totals.new_stories += len(new)
         totals.duplicates += duplicates
-        totals.changed_stories += changed
+        totals.changed_stories += saved.changed_stories
         for record in new:
             section = record.sectioning.section or "unsure"
             totals.sections[section] += 1
             self._metrics.stories.labels(section).inc()
         self._metrics.last_progress.labels("group").set_to_current_time()
-        self._log.info("group", entries=len(placements), stories=len(new), grown=changed, duplicates=duplicates)
+        self._log.info(
+            "group", entries=len(placements), stories=len(new), grown=saved.changed_stories, duplicates=duplicates
+        )
+
+
+def _told(story: Story | None, joining: Sequence[StoredEntry] = ()) -> list[StoredEntry]:
+    return [*(story.entries if story else ()), *(story.duplicates if story else ()), *joining]
 
 
 _RELATED = 12  # near stories remembered per story: twice what a page shows, as some will be pruned

@@ -367,7 +367,7 @@ class StoredEntry:
 class Placement:
     """Where grouping put one entry: in `story_id`, which begins with it where `begins`. `duplicate_of` is set for the
     same article again. `score` in 0…1 is how sure we are; `reasons` are lines for `bmn explain`; `related` are stories
-    near it that are not the same event."""
+    near it that are not the same event; `absorbs` are stories that this entry showed to be the same one: they end."""
 
     entry_id: int
     story_id: UUID
@@ -376,6 +376,7 @@ class Placement:
     score: float = 1.0
     reasons: tuple[str, ...] = ()
     related: tuple[UUID, ...] = ()
+    absorbs: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

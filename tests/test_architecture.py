@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "newsroom.*",
     ),
     ("workers", "metrics", "daemon", "roles"),
-    ("poller", "editor", "publisher", "pipeline", "status", "explain", "demo*", "outputs"),
+    ("poller", "editor", "corrector", "publisher", "pipeline", "status", "explain", "demo*", "outputs"),
     ("scheduler",),
     ("cli*",),
 )

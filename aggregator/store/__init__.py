@@ -422,15 +422,26 @@ class Store:
         with self._database.read() as connection:
             return stories.placements(connection, story_id)
 
-    def correct(self, correction: Correction) -> None:
-        """Remember what a person put right."""
+    def correct(self, *made: Correction) -> None:
+        """Remember what a person put right: all of it or nothing."""
         with self._database.write() as connection:
-            corrections.add(connection, correction)
+            for correction in made:
+                corrections.add(connection, correction)
 
-    def corrections(self) -> list[Correction]:
-        """All of them, the oldest first."""
+    def corrections(self, after: int = 0) -> list[Correction]:
+        """All of them made after that one, the oldest first."""
         with self._database.read() as connection:
-            return corrections.all_of(connection)
+            return corrections.all_of(connection, after)
+
+    def redirects(self, story_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+        """Those of the stories that were merged away, and the one that each is part of now."""
+        with self._database.read() as connection:
+            return stories.redirects(connection, story_ids)
+
+    def oldest_first(self, story_ids: Iterable[UUID]) -> list[UUID]:
+        """The stories that exist, merged away or not, in the order in which we began them."""
+        with self._database.read() as connection:
+            return stories.oldest_first(connection, story_ids)
 
     # ------------------------------------------------------------ filing
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, cast
 from uuid import UUID
@@ -17,8 +17,11 @@ Kind = Literal["merge", "split", "file"]
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """merge: `story_ids` are one story, the first. split: `entry_ids` leave it. file: the first is `section`'s, or the
-    model's again where that is None; `texts` are the (title, summary)s it had then, for the model to learn from."""
+    """merge: `story_ids` are one story, the first. split: the first of them goes on from the first of `entry_ids`, the
+    other entries leave it and go on as the last; all of `story_ids` stay apart. file: the first is `section`'s, or the
+    model's again where that is None; `texts` are the (title, summary)s it had then, for the model to learn from.
+
+    `correction_id` grows from one to the next; 0 before it was stored."""
 
     kind: Kind
     made_at: datetime
@@ -26,6 +29,7 @@ class Correction:
     entry_ids: tuple[int, ...] = ()
     section: str | None = None
     texts: tuple[tuple[str, str], ...] = ()
+    correction_id: int = field(default=0, compare=False)
 
 
 def add(connection: sa.Connection, correction: Correction) -> None:
@@ -41,8 +45,8 @@ def add(connection: sa.Connection, correction: Correction) -> None:
     )
 
 
-def all_of(connection: sa.Connection) -> list[Correction]:
-    rows = connection.execute(sa.select(table).order_by(table.c.correction_id))
+def all_of(connection: sa.Connection, after: int = 0) -> list[Correction]:
+    query = sa.select(table).where(table.c.correction_id > after).order_by(table.c.correction_id)
     return [
         Correction(
             cast(Kind, row.kind),
@@ -51,6 +55,7 @@ def all_of(connection: sa.Connection) -> list[Correction]:
             tuple(load(row.entry_ids)),
             row.section,
             tuple((title, summary) for title, summary in load(row.texts) or ()),
+            row.correction_id,
         )
-        for row in rows
+        for row in connection.execute(query)
     ]

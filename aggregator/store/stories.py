@@ -313,6 +313,23 @@ def story(connection: sa.Connection, name: str | UUID) -> Story | None:
     return found[0] if found else None
 
 
+def redirects(connection: sa.Connection, story_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    found: dict[UUID, UUID] = {}
+    query = sa.select(stories.c.story_id, stories.c.redirect_to).where(stories.c.redirect_to.is_not(None))
+    for some in in_chunks([story_id.bytes for story_id in story_ids]):
+        for old, new in connection.execute(query.where(stories.c.story_id.in_(some))):
+            found[UUID(bytes=old)] = UUID(bytes=new)
+    return found
+
+
+def oldest_first(connection: sa.Connection, story_ids: Iterable[UUID]) -> list[UUID]:
+    found: list[Any] = []
+    query = sa.select(stories.c.story_id, stories.c.created_at, stories.c.published, stories.c.ref)
+    for some in in_chunks([story_id.bytes for story_id in story_ids]):
+        found += connection.execute(query.where(stories.c.story_id.in_(some))).all()
+    return [UUID(bytes=row.story_id) for row in sorted(found, key=lambda row: (row.created_at, row.published, row.ref))]
+
+
 def _named(name: str | UUID) -> tuple[sa.Column[Any], str | bytes]:
     if isinstance(name, UUID):
         return stories.c.story_id, name.bytes

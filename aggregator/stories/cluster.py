@@ -1,32 +1,32 @@
 """Which story an entry belongs to.
 
 In: entries in the order in which they were stored, with the twins that the store knows at any age. Out: one
-Placement each. The index remembers the entries of the window and is rebuilt from the store at start (`load`).
-An entry is placed by what came before it alone, so it does not matter how arrivals are cut into passes.
+Placement each. The index remembers the entries of the window (`memory`) and is rebuilt from the store at start
+(`load`). An entry is placed by what came before it alone, so it does not matter how arrivals are cut into passes.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import TypeVar
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from aggregator.stories.byhand import ByHand
 from aggregator.stories.compare import Article, Comparer, Comparison, outlet
-from aggregator.stories.dedupe import exact_duplicate, title_day_key
-from aggregator.stories.index import Member, Window
+from aggregator.stories.dedupe import Duplicate, exact_duplicate
+from aggregator.stories.index import Member
+from aggregator.stories.joining import Side, why_one
+from aggregator.stories.memory import Memory
 from aggregator.stories.vetoes import Kind, kind_of
 from aggregator.types import Placement, StoredEntry
-
-K = TypeVar("K")
+from aggregator.urls import story_ref
 
 FITS_LEAD = 0.35  # how likely a newcomer must be the event of the story's first entry, however near another one is
 RELATED = 5  # near stories named per placement
 KEPT_LONGER = timedelta(hours=12)  # beyond the window, for entries that are placed late; the rule itself counts exactly
 LOADED_AT_ONCE = 256
-RECENT = 2_000  # placements whose reasons are kept, for a pass that has to be done again
+RECENT = 2_000  # placements kept, for a pass that has to be done again
 NOTHING_NEAR = ("nothing like it in the window",)
 
 
@@ -39,7 +39,7 @@ class StoryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A story that an entry might belong to: by its nearest member, as far as its first entry agrees."""
+    """A story that an entry might belong to: by its nearest member, as far as its beginning agrees."""
 
     member: Member
     found: Comparison
@@ -48,9 +48,16 @@ class Candidate:
 
     @property
     def story_id(self) -> UUID:
-        story_id = self.member.entry.story_id
-        assert story_id is not None
-        return story_id
+        return _story_of(self.member)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where an entry goes: into that story, where it can grow, and `also` others that may turn out to be the same."""
+
+    placement: Placement
+    into: Side | None = None
+    also: tuple[Side, ...] = ()
 
 
 class StoryIndex:
@@ -62,16 +69,11 @@ class StoryIndex:
         self._policy = policy
         self._new_id = new_id
         self._comparer = comparer or Comparer.load()
-        self._window = Window()
-        self._placements: dict[int, Placement] = {}
-        self._recent: deque[int] = deque()
-        self._stories: dict[UUID, list[int]] = {}  # the originals of each story, in the order placed
-        self._first: dict[UUID, int] = {}  # the entry that began it, while in the window: without it no story grows
-        self._by_url: dict[str, list[int]] = {}
-        self._by_title: dict[tuple[str, str, date], list[int]] = {}
+        self._memory = Memory(new_id)
+        self._recent: dict[int, Placement] = {}
 
     def __len__(self) -> int:
-        return len(self._window)
+        return len(self._memory.window)
 
     def load(self, entries: Iterable[StoredEntry]) -> None:
         """Remember entries that the store has already grouped, in the order in which they were stored."""
@@ -79,102 +81,132 @@ class StoryIndex:
         for start in range(0, len(grouped), LOADED_AT_ONCE):
             some = grouped[start : start + LOADED_AT_ONCE]
             for entry, article in zip(some, self._comparer.of_entries(some), strict=True):
-                if entry.entry_id not in self._placements and entry.story_id is not None:
-                    placement = Placement(entry.entry_id, entry.story_id, duplicate_of=entry.duplicate_of)
-                    self._remember(entry, article, placement)
+                if self._memory.window.get(entry.entry_id) is None:
+                    self._memory.remember(entry, article)
 
     def place(self, entry: StoredEntry, twins: Sequence[StoredEntry] = ()) -> Placement:
         """Where the entry belongs. One placed before (in a pass that could not be saved) is placed alike."""
-        known = self._placements.get(entry.entry_id)
+        known = self._known(entry.entry_id)
         if known is not None:
             return known
         article = self._comparer.of_entries([entry])[0]
-        placement = self._as_duplicate(entry, twins) or self._by_likeness(entry, article)
-        self._remember(entry, article, placement)
+        found = self._as_duplicate(entry, twins) or self._by_likeness(entry, article)
+        placement = self._joined(found)
+        grouped = replace(entry, story_id=placement.story_id, duplicate_of=placement.duplicate_of)
+        self._memory.remember(grouped, article)
+        self._recent[entry.entry_id] = placement
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
         return placement
+
+    def keeper(self, story_id: UUID) -> UUID:
+        """The story that this one is part of now: itself, unless a later entry showed that it is another's."""
+        return self._memory.keeper(story_id)
 
     def expire(self, now: datetime) -> None:
         """Forget entries dated before the window."""
-        horizon = now - self._policy.window - KEPT_LONGER
-        for member in [member for member in self._window if member.entry.dated < horizon]:
-            self._forget(member.entry)
+        for entry_id in self._memory.expire(now - self._policy.window - KEPT_LONGER):
+            self._recent.pop(entry_id, None)
+
+    def heed(self, byhand: ByHand, became: Mapping[UUID, UUID]) -> None:
+        """Go by what people decided from now on; `became` says where the stories they name have gone since."""
+        self._memory.heed(byhand, became)
+
+    def regroup(self, placements: Iterable[Placement], merged: Mapping[UUID, UUID]) -> None:
+        """Follow a correction: entries that went elsewhere, stories that became others."""
+        for gone, kept in merged.items():
+            self._memory.join(gone, kept)
+        for placement in placements:
+            self._memory.move(placement.entry_id, placement.story_id, placement.duplicate_of)
+            self._recent.pop(placement.entry_id, None)
+
+    def _known(self, entry_id: int) -> Placement | None:
+        member = self._memory.window.get(entry_id)
+        if member is None:
+            return None
+        known = self._recent.get(entry_id) or Placement(
+            entry_id, _story_of(member), begins=member.own == member.entry.story_id
+        )
+        return replace(known, story_id=_story_of(member), duplicate_of=member.entry.duplicate_of)
 
     # ------------------------------------------------------------ exact duplicates
 
-    def _as_duplicate(self, entry: StoredEntry, twins: Sequence[StoredEntry]) -> Placement | None:
+    def _as_duplicate(self, entry: StoredEntry, twins: Sequence[StoredEntry]) -> Found | None:
         candidates = {twin.entry_id: twin for twin in twins if twin.story_id is not None}
-        for entry_id in self._keyed_alike(entry):
-            member = self._window.get(entry_id)
-            if member is not None:
-                candidates[entry_id] = member.entry
-        found = exact_duplicate(entry, tuple(candidates.values()))
-        if found is None or found.of.story_id is None:
+        candidates |= {member.entry.entry_id: member.entry for member in self._memory.keyed_alike(entry)}
+        repeated: dict[UUID, Duplicate] = {}
+        rest = tuple(candidates.values())
+        while rest and (found := exact_duplicate(entry, rest)) is not None and found.of.story_id is not None:
+            repeated[found.of.story_id] = found
+            rest = tuple(twin for twin in rest if twin.story_id not in repeated)
+        if not repeated:
             return None
+        story_id, found = next(iter(repeated.items()))
         original = found.of.duplicate_of or found.of.entry_id
         reason = f"{found.reason} as entry {original}"
-        return Placement(entry.entry_id, found.of.story_id, duplicate_of=original, reasons=(reason,))
-
-    def _keyed_alike(self, entry: StoredEntry) -> list[int]:
-        alike = list(self._by_url.get(entry.canonical_url or "", ()))
-        key = title_day_key(entry)
-        return alike + (self._by_title.get(key, []) if key is not None else [])
+        placement = Placement(entry.entry_id, story_id, duplicate_of=original, reasons=(reason,))
+        return Found(placement, *self._sides(list(repeated)))
 
     # ------------------------------------------------------------ likeness
 
-    def _by_likeness(self, entry: StoredEntry, article: Article) -> Placement:
+    def _by_likeness(self, entry: StoredEntry, article: Article) -> Found:
         begins = Placement(entry.entry_id, self._new_id(entry), begins=True, reasons=NOTHING_NEAR)
         if entry.first_seen - entry.dated > self._policy.window:
-            return replace(begins, reasons=("older than the window when first seen",))
+            return Found(replace(begins, reasons=("older than the window when first seen",)))
         compared = [(member, self._comparer.compare(article, member.article)) for member in self._near(entry, article)]
-        for member, found in compared:
-            if found.is_copy:
-                return self._copy(entry, article, member, found)
+        copied = [(member, found) for member, found in compared if found.is_copy]
+        if copied:
+            return self._copy(entry, article, copied)
         candidates = self._candidates(article, compared)
-        related = self._related(candidates)
+        related = tuple(candidate.story_id for candidate in candidates[:RELATED])
         fitting = [candidate for candidate in candidates if self._fits(entry, candidate)]
         if not fitting:
-            return replace(begins, related=related, reasons=self._why_not(entry, article, candidates))
-        best = max(fitting, key=lambda one: (one.found.probability, -one.first.entry.entry_id))
-        return Placement(
+            return Found(replace(begins, related=related, reasons=self._why_not(entry, article, candidates)))
+        best, *also = sorted(fitting, key=lambda one: (-one.found.probability, one.first.entry.entry_id))
+        placement = Placement(
             entry.entry_id,
             best.story_id,
             score=round(best.found.probability, 4),
             reasons=self._why(article, best),
             related=tuple(story_id for story_id in related if story_id != best.story_id),
         )
+        return Found(placement, self._liked(best), tuple(map(self._liked, also)))
 
     def _near(self, entry: StoredEntry, article: Article) -> list[Member]:
         """The nearest members that are young enough, by the newcomer's own clock and not by when this pass runs."""
         oldest = entry.first_seen - self._policy.window
         return [
             member
-            for member in self._window.nearest(article)
+            for member in self._memory.window.nearest(article)
             if member.entry.dated >= oldest and abs(member.entry.dated - entry.dated) <= self._policy.window
         ]
 
-    def _copy(self, entry: StoredEntry, article: Article, member: Member, found: Comparison) -> Placement:
+    def _copy(self, entry: StoredEntry, article: Article, copied: Sequence[tuple[Member, Comparison]]) -> Found:
+        (member, found), *others = copied
         original = member.entry.duplicate_of or member.entry.entry_id
-        story_id = member.entry.story_id
-        assert story_id is not None
         reasons = (f"copies entry {original}", *self._comparer.reasons(article, member.article, found))
         score = round(max(found.probability, self._comparer.weights.merge), 4)
-        return Placement(entry.entry_id, story_id, duplicate_of=original, score=score, reasons=reasons)
+        placement = Placement(entry.entry_id, _story_of(member), duplicate_of=original, score=score, reasons=reasons)
+        stories = dict.fromkeys(_story_of(each) for each, _ in others if _story_of(each) != placement.story_id)
+        return Found(placement, *self._sides([placement.story_id, *stories]))
 
     def _candidates(self, article: Article, compared: Sequence[tuple[Member, Comparison]]) -> list[Candidate]:
         """The stories worth naming, by their nearest member, the likeliest first."""
         nearest: dict[UUID, tuple[Member, Comparison]] = {}
         for member, found in compared:
-            story_id = member.entry.story_id
-            if story_id is None or found.probability < self._comparer.weights.related:
+            if found.probability < self._comparer.weights.related:
                 continue
-            held = nearest.get(story_id)
+            held = nearest.get(_story_of(member))
             if held is None or _rank(found) > _rank(held[1]):
-                nearest[story_id] = (member, found)
+                nearest[_story_of(member)] = (member, found)
         candidates = []
         for story_id, (member, found) in nearest.items():
-            first = self._window.get(self._first.get(story_id, -1))
-            if first is not None:
-                with_first = found if first is member else self._comparer.compare(article, first.article)
+            beginnings = [
+                (first, found if first is member else self._comparer.compare(article, first.article))
+                for first in self._memory.beginnings(story_id)
+            ]
+            if beginnings:
+                first, with_first = max(beginnings, key=lambda one: _rank(one[1]))
                 candidates.append(Candidate(member, found, first, with_first))
         candidates.sort(key=lambda one: (-one.found.probability, one.first.entry.entry_id))
         return candidates
@@ -191,11 +223,51 @@ class StoryIndex:
         )
 
     def _is_told_by(self, story_id: UUID, name: str) -> bool:
-        members = (self._window.get(entry_id) for entry_id in self._stories.get(story_id, ()))
-        return any(member is not None and member.article.subject.source == name for member in members)
+        return any(member.article.subject.source == name for member in self._memory.originals(story_id))
 
-    def _related(self, candidates: Sequence[Candidate]) -> tuple[UUID, ...]:
-        return tuple(candidate.story_id for candidate in candidates[: RELATED + 1])[:RELATED]
+    # ------------------------------------------------------------ two stories that are one
+
+    def _liked(self, candidate: Candidate) -> Side:
+        members = [member.article for member in self._memory.originals(candidate.story_id)]
+        return Side(candidate.story_id, candidate.first.article, members, candidate.found, candidate.with_first)
+
+    def _sides(self, repeated: Sequence[UUID]) -> tuple[Side | None, tuple[Side, ...]]:
+        """The first of the stories that the newcomer copies, and those of the others that can grow."""
+        into, *also = map(self._repeated, repeated)
+        return into, tuple(side for side in also if side is not None)
+
+    def _repeated(self, story_id: UUID) -> Side | None:
+        """The story as one that the newcomer copies; None for one too old to grow."""
+        beginnings = self._memory.beginnings(story_id)
+        if not beginnings:
+            return None
+        members = [member.article for member in self._memory.originals(story_id)]
+        return Side(story_id, beginnings[0].article, members, repeats=True)
+
+    def _joined(self, found: Found) -> Placement:
+        """The placement, with the stories that turn out to be one with its own joined: the one begun first stays."""
+        placement, into = found.placement, found.into
+        if into is None:
+            return placement
+        for side in found.also:
+            reason = why_one(self._comparer, into, side)
+            if reason is None or self._memory.are_apart(placement.story_id, side.story_id):
+                continue
+            kept, gone = sorted((placement.story_id, side.story_id), key=self._age)
+            self._memory.join(gone, kept)
+            placement = replace(
+                placement,
+                story_id=kept,
+                absorbs=(*placement.absorbs, gone),
+                reasons=(*placement.reasons, f"showed that {story_ref(gone)} is the same story: {reason}"),
+                related=tuple(each for each in placement.related if each not in (kept, gone)),
+            )
+        return placement
+
+    def _age(self, story_id: UUID) -> tuple[datetime, int]:
+        """When a story began with us."""
+        first = self._memory.beginnings(story_id)[0].entry
+        return first.first_seen, first.entry_id
 
     # ------------------------------------------------------------ reasons
 
@@ -227,48 +299,11 @@ class StoryIndex:
             return "the story is too old to grow"
         return f"veto: {outlet(entry)} already tells the story"
 
-    # ------------------------------------------------------------ memory
 
-    def _remember(self, entry: StoredEntry, article: Article, placement: Placement) -> None:
-        grouped = replace(
-            entry, story_id=placement.story_id, duplicate_of=placement.duplicate_of, summary=None, content=None
-        )
-        self._window.add(Member(grouped, article))
-        self._placements[entry.entry_id] = placement
-        self._recent.append(entry.entry_id)
-        if len(self._recent) > RECENT and (settled := self._placements.get(self._recent.popleft())) is not None:
-            self._placements[settled.entry_id] = replace(settled, reasons=(), related=())
-        if placement.duplicate_of is None:
-            self._stories.setdefault(placement.story_id, []).append(entry.entry_id)
-        if placement.begins or self._new_id(grouped) == placement.story_id:
-            self._first.setdefault(placement.story_id, entry.entry_id)
-        if entry.canonical_url:
-            self._by_url.setdefault(entry.canonical_url, []).append(entry.entry_id)
-        key = title_day_key(entry)
-        if key is not None:
-            self._by_title.setdefault(key, []).append(entry.entry_id)
-
-    def _forget(self, entry: StoredEntry) -> None:
-        self._window.drop(entry.entry_id)
-        del self._placements[entry.entry_id]
-        story_id = entry.story_id
-        if story_id is not None:
-            _drop(self._stories, story_id, entry.entry_id)
-            if self._first.get(story_id) == entry.entry_id:
-                del self._first[story_id]
-        _drop(self._by_url, entry.canonical_url or "", entry.entry_id)
-        key = title_day_key(entry)
-        if key is not None:
-            _drop(self._by_title, key, entry.entry_id)
+def _story_of(member: Member) -> UUID:
+    assert member.entry.story_id is not None
+    return member.entry.story_id
 
 
 def _rank(found: Comparison) -> tuple[bool, float]:
     return found.is_same, found.probability
-
-
-def _drop(index: dict[K, list[int]], key: K, entry_id: int) -> None:
-    ids = index.get(key)
-    if ids is not None and entry_id in ids:
-        ids.remove(entry_id)
-        if not ids:
-            del index[key]

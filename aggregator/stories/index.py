@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import numpy as np
 
@@ -22,10 +23,12 @@ HOLES = 0.25  # share of forgotten members at which the holes are closed
 
 @dataclass(slots=True)
 class Member:
-    """An entry of the window, without its text, and the article that comparisons see."""
+    """An entry of the window, without its text, the article that comparisons see, and the id of the story that the
+    entry began or would have begun."""
 
     entry: StoredEntry
     article: Article
+    own: UUID
 
 
 class Window:
@@ -53,6 +56,12 @@ class Window:
         self._members.append(member)
         self._slots[member.entry.entry_id] = slot
         self._post(slot, member)
+
+    def replace(self, entry: StoredEntry) -> None:
+        """Let a member's entry say something else of where it belongs."""
+        member = self.get(entry.entry_id)
+        assert member is not None
+        member.entry = entry
 
     def drop(self, entry_id: int) -> None:
         """Forget a member."""
