@@ -12,7 +12,7 @@ import pytest
 from builders import NOW, a_sectioning, a_stored_entry, a_story, ago
 
 from aggregator.publish.edition import Press
-from aggregator.publish.item import item_of
+from aggregator.publish.item import Item, item_of
 from aggregator.publish.pages import IN_SECTION, LEADS, front_page, static_files
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, FeedSettings, SiteSettings
 from aggregator.types import SECTIONS, Story
@@ -104,22 +104,41 @@ def test_the_front_page_shows_each_story_once_and_says_how_many_tell_it():
     assert "3 outlets" in page
 
 
-def test_what_most_outlets_tell_leads_and_equals_stand_by_age():
-    items = [
-        item_of(story, SITE, ContentSettings())
-        for story in sorted(some_stories(), key=lambda s: -s.published.timestamp())
+def test_what_ranks_leads_then_come_the_sections():
+    page = press().edition(some_stories(), NOW)["/"].body.decode()
+    titles = re.findall(r"<h2><a href=[^>]+>([^<]+)", page)
+    assert titles[0] == "Everybody tells this"
+    assert len(titles) == LEADS
+    rubrics = re.findall(r'<h2 class="rubric ([a-z]+)"', page)
+    assert rubrics == list(SECTIONS)
+
+
+def test_one_source_does_not_fill_a_section_while_others_have_something_to_say():
+    def item(n: int, outlet: str) -> Item:
+        entry = a_stored_entry(f"{outlet} {n}", source=outlet, link=f"https://x.example/{outlet}/{n}".replace(" ", ""))
+        return item_of(a_story(entries=(entry,), published=ago(minutes=n)), SITE, ContentSettings())
+
+    flood = [item(n, "Flood") for n in range(20)]
+    others = [item(n, f"Outlet {n}") for n in range(30, 33)]
+    (_, chosen), *_ = front_page([], [*flood, *others])[1]
+    assert [each.title for each in chosen] == [
+        "Flood 0",
+        "Flood 1",
+        "Flood 2",
+        "Flood 3",
+        "Outlet 30 30",
+        "Outlet 31 31",
+        "Outlet 32 32",
     ]
-    leads, sections = front_page(items)
-    assert leads[0].title == "Everybody tells this"
-    assert [lead.title for lead in leads[1:]] == [item.title for item in items[: LEADS - 1]]
-    assert [name for name, _ in sections] == list(SECTIONS)
-    assert all(len(items) <= IN_SECTION for _, items in sections)
+    assert len(chosen) == IN_SECTION
+    (_, alone), *_ = front_page([], flood)[1]
+    assert [each.title for each in alone] == [f"Flood {n}" for n in range(IN_SECTION)]
 
 
 def test_a_lead_with_a_picture_stands_first():
     stories = [a_story(f"Number {n}", published=ago(hours=n)) for n in range(3)]
     stories[2] = replace(stories[2], lead=replace(stories[2].lead, image_url="https://h.example/i.jpg"))
-    leads, _ = front_page([item_of(story, SITE, ContentSettings()) for story in stories])
+    leads, _ = front_page([item_of(story, SITE, ContentSettings()) for story in stories], [])
     assert [lead.title for lead in leads] == ["Number 2", "Number 0", "Number 1"]
 
 

@@ -17,7 +17,8 @@ from aggregator.publish import feeds_json
 from aggregator.publish.delta import parts_of
 from aggregator.publish.item import Item, item_of
 from aggregator.publish.merge import choose, sections_of
-from aggregator.publish.pages import HTML_TYPE, Pages, static_files
+from aggregator.publish.pages import HTML_TYPE, LEADS, Pages, static_files
+from aggregator.publish.ranking import Quota, ranked
 from aggregator.publish.settings import EMPTY_SINCE, ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import rendered
 from aggregator.publish.site import NOT_FOUND
@@ -26,6 +27,7 @@ from aggregator.types import SECTIONS, Rendered, Story
 from aggregator.urls import http_url
 
 OPML_TYPE = "text/x-opml; charset=utf-8"
+LEAD_QUOTA = Quota(per_source=2, per_section=2)  # of the five leads
 ON_PAGE = 60  # stories on a section's page
 IN_FEED_PAGE = 30  # stories on the page that a browser gets at a feed's address
 _ALL = 1_000_000  # stories of a month: no cut
@@ -106,8 +108,10 @@ class Press:
             items = tuple(each.item for each in self._cook(choose(stories, feed), used))
             latest[feed.slug] = items
             add(f"/{feed.slug}", self.pages.listing(feed, items), HTML_TYPE, _newest(items))
-        everything = tuple(each.item for each in self._cook(choose(stories, self._everything()), used))
-        add("/", self.pages.front(everything), HTML_TYPE, _newest(everything))
+        filed = choose(stories, self._everything())
+        everything = tuple(each.item for each in self._cook(filed, used))
+        leads = tuple(each.item for each in self._cook(ranked(filed, LEADS, LEAD_QUOTA), used))
+        add("/", self.pages.front(leads, everything), HTML_TYPE, _newest(everything))
         add("/about", self.pages.about(), HTML_TYPE, None)
         add(NOT_FOUND, self.pages.not_found(), HTML_TYPE, None)
         add("/feeds.opml", self._opml(), OPML_TYPE, None)

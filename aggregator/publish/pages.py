@@ -5,6 +5,7 @@ Nothing here says "now": times are absolute, so that a page's bytes change only 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -21,8 +22,8 @@ from aggregator.types import SECTIONS, Sectioning
 
 HTML_TYPE = "text/html; charset=utf-8"
 LEADS = 5  # stories above the sections on the front page
-LEADS_FROM = 40  # the newest stories, among which the most told lead
 IN_SECTION = 7  # stories of a section on the front page
+OF_ONE_SOURCE = 2  # of them, while others have something to say
 _HERE = Path(__file__).parent
 
 # (path of the page that links, path that is linked) to what stands in href
@@ -72,9 +73,9 @@ class Pages:
         }
         self._environment = environment
 
-    def front(self, items: Sequence[Item]) -> bytes:
-        """`/`: what most outlets tell leads, then the newest of each section, each story once. `items` newest first."""
-        leads, sections = front_page(items)
+    def front(self, leads: Sequence[Item], items: Sequence[Item]) -> bytes:
+        """`/`: `leads`, the highest first, then the newest of each section, each story once. `items` newest first."""
+        leads, sections = front_page(leads, items)
         latest = items[0].published if items else None
         return self._page("front.html", "/", leads=leads, by_section=sections, latest=latest)
 
@@ -144,20 +145,33 @@ class Pages:
         return f"{local.day} {local:%b %Y, %H:%M}"
 
 
-def front_page(items: Sequence[Item]) -> tuple[list[Item], list[tuple[str, list[Item]]]]:
-    """(leads, the newest of each section without them). The most told of the newest lead; of equals the newer.
+def front_page(leads: Sequence[Item], items: Sequence[Item]) -> tuple[list[Item], list[tuple[str, list[Item]]]]:
+    """(leads, the newest of each section without them).
 
-    The first of them that has a picture stands first: it has the room for one.
+    The first lead that has a picture stands first: it has the room for one.
     """
-    leads = sorted(items[:LEADS_FROM], key=lambda item: -item.outlets)[:LEADS]
     pictured = next((lead for lead in leads if lead.image_url), None)
-    leads.sort(key=lambda item: item is not pictured)
+    ordered = sorted(leads, key=lambda item: item is not pictured)
     used = {item.ref for item in leads}
     sections = []
     for section in SECTIONS:
-        chosen = [item for item in items if item.sections[:1] == (section,) and item.ref not in used][:IN_SECTION]
-        sections.append((section, chosen))
-    return leads, sections
+        filed = [item for item in items if item.sections[:1] == (section,) and item.ref not in used]
+        sections.append((section, _of_many_sources(filed)))
+    return ordered, sections
+
+
+def _of_many_sources(items: Sequence[Item]) -> list[Item]:
+    """The newest, but of one source no more than OF_ONE_SOURCE while others are there: one that floods its feed must
+    not be the section."""
+    told = Counter[str]()
+    chosen: list[Item] = []
+    rest: list[Item] = []
+    for item in items:
+        told[item.lead.name] += 1
+        (chosen if told[item.lead.name] <= OF_ONE_SOURCE else rest).append(item)
+    chosen = chosen[:IN_SECTION]
+    kept = {item.ref for item in (*chosen, *rest[: IN_SECTION - len(chosen)])}
+    return [item for item in items if item.ref in kept]
 
 
 def _words(text: str, count: int) -> str:

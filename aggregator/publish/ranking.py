@@ -1,0 +1,105 @@
+"""How high a story stands where not all can stand first. Pure: stories in, order out, with the reasons.
+
+A story's weight halves with every `HALF_LIFE` that passes. As it does so for all alike, their order never changes by
+waiting alone: the logarithm of the weight plus the age in half-lives is a number that stays, and with it the bytes of
+the page.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import log2
+
+from aggregator.types import StoredEntry, Story
+from aggregator.urls import publisher_key
+
+HALF_LIFE = timedelta(hours=8)  # a front page is new in the morning, at noon and in the evening
+COPY = 0.25  # what a publisher adds that only reprints; wire copy on forty sites is no forty witnesses
+_LEAST = 1e-6  # of a source that the operator weighs nothing
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many of those chosen may be led by one source or filed in one section. None: any number."""
+
+    per_source: int | None = None
+    per_section: int | None = None
+
+
+def rank(story: Story) -> float:
+    """The higher, the more it matters; differences count in half-lives. Another outlet never lowers it, nor does time
+    change who is before whom."""
+    return log2(max(_LEAST, weight(story))) + (story.published - _EPOCH) / HALF_LIFE
+
+
+def weight(story: Story) -> float:
+    """The publishers that tell it, each once with the weight of its best source, times what the rules boost it by."""
+    return sum(_publishers(story).values()) * story.boost
+
+
+def why(story: Story) -> str:
+    """The weight in words."""
+    told = _publishers(story)
+    originals = {_publisher(entry) for entry in story.entries}
+    copies = len(told) - len(originals)
+    parts = [_counted(len(originals), "publisher")]
+    if copies:
+        parts.append(f"{_counted(copies, 'more publisher')} of copies, each counting {COPY:g}")
+    if story.boost != 1:
+        parts.append(f"boosted by {story.boost:g}")
+    return f"Weighs {weight(story):.3g}: {', '.join(parts)}; halves every {HALF_LIFE // timedelta(hours=1)} hours."
+
+
+def ranked(stories: Iterable[Story], count: int, quota: Quota = Quota()) -> list[Story]:
+    """The `count` highest within the quotas, the highest first; where those leave room, the highest of the others."""
+    order = sorted(stories, key=lambda story: (-rank(story), story.ref))
+    chosen = within(order, count, quota)
+    if len(chosen) < count:
+        taken = {story.story_id for story in chosen}
+        chosen += [story for story in order if story.story_id not in taken][: count - len(chosen)]
+        chosen.sort(key=lambda story: (-rank(story), story.ref))
+    return chosen
+
+
+def within(order: Sequence[Story], count: int, quota: Quota, already: Iterable[Story] = ()) -> list[Story]:
+    """The first `count` of `order` that the quotas allow; `already` are chosen before and use them up."""
+    sources, sections = Counter[int](), Counter[str | None]()
+    for story in already:
+        sources[story.lead.source.feed_id] += 1
+        sections[story.sectioning.section] += 1
+    chosen: list[Story] = []
+    for story in order:
+        source, section = story.lead.source.feed_id, story.sectioning.section
+        if len(chosen) == count:
+            break
+        if quota.per_source is not None and sources[source] >= quota.per_source:
+            continue
+        if quota.per_section is not None and sections[section] >= quota.per_section:
+            continue
+        sources[source] += 1
+        sections[section] += 1
+        chosen.append(story)
+    return chosen
+
+
+def _publishers(story: Story) -> dict[str, float]:
+    """What each publisher adds."""
+    told: dict[str, float] = {}
+    for entries, share in ((story.entries, 1.0), (story.duplicates, COPY)):
+        for entry in entries:
+            name = _publisher(entry)
+            told[name] = max(told.get(name, 0.0), share * entry.source.weight)
+    return told
+
+
+def _publisher(entry: StoredEntry) -> str:
+    source = entry.source
+    return publisher_key(source.site_url or source.url) or source.url
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
