@@ -24,7 +24,7 @@ import numpy as np
 from aggregator.stories import train_pairs
 from aggregator.stories.cluster import StoryIndex, StoryPolicy
 from aggregator.stories.compare import Comparer
-from aggregator.stories.likeness import MEASURES
+from aggregator.stories.measures import MEASURES
 from aggregator.stories.terms import Lexicon
 from aggregator.stories.train_pairs import Label, Row
 from aggregator.text import title_key, words
@@ -108,7 +108,7 @@ def products(comparer: Comparer, pairs: Sequence[Label], rows: Mapping[str, Row]
 
 
 def cost(data: Path) -> None:
-    """Print what grouping costs with 50,000 entries in the window: the stream, repeated within 72 hours."""
+    """Print what grouping costs (time of the processor) with 50,000 entries in the window: the stream, repeated within 72 hours."""
     before = _memory()
     rows = train_pairs.stream(data / train_pairs.STREAM)
     began = rows[0].first_seen
@@ -127,15 +127,15 @@ def cost(data: Path) -> None:
         )  # fmt: skip
     filled = _memory()
     grouped = [replace(entry, story_id=new_id(entry)) for entry in entries[:WINDOW]]
-    start = time.perf_counter()
+    start = time.process_time()
     index.load(grouped)
-    print(f"rebuild of {len(index)} entries: {time.perf_counter() - start:.1f} s")
+    print(f"rebuild of {len(index)} entries: {time.process_time() - start:.1f} s")
     print(f"memory: {_memory() - filled:.0f} MB for the index (models and {filled - before:.0f} MB of test data apart)")
     took = []
     for entry in entries[WINDOW:]:
-        start = time.perf_counter()
+        start = time.process_time()
         index.place(entry)
-        took.append((time.perf_counter() - start) * 1000)
+        took.append((time.process_time() - start) * 1000)
     print(f"place: {np.median(took):.2f} ms in the middle, {np.percentile(took, 95):.2f} ms for 95 of 100")
 
 

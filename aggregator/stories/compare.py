@@ -1,7 +1,7 @@
 """Two entries side by side: same event, same article, or neither, and why.
 
 In: stored entries, or bare titles and texts. Out: a Comparison. This joins the model's parts: `terms` and `vectors`
-make a `Subject`, `likeness` scores two of them, `vetoes` forbids, `dedupe` recognises copies.
+make a `Subject`, `measures` and `likeness` score two of them, `vetoes` forbids, `dedupe` recognises copies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 
 from aggregator.html import to_text
 from aggregator.stories.dedupe import Fingerprint, fingerprint, is_copy
-from aggregator.stories.likeness import MEASURES, Subject, Weights, gap_days, measures
+from aggregator.stories.likeness import Weights
+from aggregator.stories.measures import MEASURES, Subject, gap_days, measures
 from aggregator.stories.terms import IN_TITLE, IS_NAME, TEXT_LENGTH, Lexicon
 from aggregator.stories.vectors import Vectors
 from aggregator.stories.vetoes import Kind, counts_differ, kind_of, veto
