@@ -108,7 +108,10 @@ def products(comparer: Comparer, pairs: Sequence[Label], rows: Mapping[str, Row]
 
 
 def cost(data: Path) -> None:
-    """Print what grouping costs (time of the processor) with 50,000 entries in the window: the stream, repeated within 72 hours."""
+    """Print what grouping costs with 50,000 entries in the window, in time of the processor.
+
+    The window is the stream, repeated within 72 hours.
+    """
     before = _memory()
     rows = train_pairs.stream(data / train_pairs.STREAM)
     began = rows[0].first_seen
