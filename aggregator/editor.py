@@ -17,14 +17,15 @@ from aggregator import html
 from aggregator.config import Config
 from aggregator.corrector import decisions, moves, regrouped
 from aggregator.daemon import Log
+from aggregator.desk import Desk
 from aggregator.metrics import Metrics
 from aggregator.store import Correction, Saved, Store, StoryRecord
-from aggregator.stories.classify import Sectioner, StoryText
 from aggregator.stories.cluster import StoryIndex, StoryPolicy
 from aggregator.stories.compare import Comparer
+from aggregator.stories.filing import speaks
 from aggregator.stories.labels_events import events_of
 from aggregator.stories.rank import lead_entry
-from aggregator.types import Event, Placement, Sectioning, StoredEntry, Story
+from aggregator.types import Event, Placement, StoredEntry, Story
 from aggregator.urls import story_ref
 
 _HEEDED = "corrections_heeded"
@@ -39,6 +40,8 @@ class GroupTotals:
     new_stories: int = 0
     duplicates: int = 0
     changed_stories: int = 0
+    refiled: int = 0  # looked at again because somebody asked; of these, so many readers will see a change of:
+    moved: int = 0
     sections: Counter[str] = field(default_factory=Counter)
 
 
@@ -53,21 +56,26 @@ def story_id_for(installation: UUID, entry: StoredEntry) -> UUID:
 
 
 class Editor:
-    """Owns the index of the stories that can still grow, and the model that files them."""
+    """Owns the index of the stories that can still grow, and the desk that files them."""
 
     def __init__(
         self, store: Store, metrics: Metrics, log: Log, now: Callable[[], datetime], comparer: Comparer | None = None
     ) -> None:
         self._comparer = comparer or Comparer.load()
         self._store, self._metrics, self._log, self._now = store, metrics, log, now
-        self._sectioner = Sectioner.load()
+        self._desk = Desk(store, log, now)
         self._policy = StoryPolicy()
         self._index = StoryIndex(self._policy, self._new_id, self._comparer)
         self._heeded: int | None = None  # the last correction looked at
 
     def configure(self, config: Config) -> None:
-        """Group by this configuration; a new window takes effect with the next `rebuild`."""
+        """Group and file by this configuration; a new window takes effect with the next `rebuild`."""
         self._policy = StoryPolicy(window=config.stories.window)
+        self._desk.configure(config)
+
+    def heed(self) -> None:
+        """Before a pass: see whether the rules of filing changed since the last one."""
+        self._desk.heed()
 
     def rebuild(self) -> None:
         """Build the index from what the store has grouped within the window."""
@@ -106,8 +114,16 @@ class Editor:
             placed = replace(entry, story_id=placement.story_id, duplicate_of=placement.duplicate_of)
             joining.setdefault(placement.story_id, []).append(placed)
             related[placement.story_id] = (*related.get(placement.story_id, ()), *placement.related)
+        hand = self._desk.by_hand(known.values())
         records = [
-            self._record(story_id, story, _told(story, joining.get(story_id, ())), related.get(story_id, ()), now)
+            self._record(
+                story_id,
+                story,
+                _told(story, joining.get(story_id, ())),
+                related.get(story_id, ()),
+                now,
+                hand.get(story_id),
+            )
             for story_id in touched
             for story in (known.get(story_id),)
         ]
@@ -115,6 +131,26 @@ class Editor:
         saved = self._store.save_grouping(placements, records, now, merged, [entry.entry_id for entry in stale])
         self._account(totals, placements[: len(fresh)], records, known, saved)
         self._metrics.group_seconds.observe(time.perf_counter() - began)
+        return True
+
+    def refile_batch(self, totals: GroupTotals) -> bool:
+        """File one batch of touched stories anew; whether there was one. What looks the same to readers stays as old
+        as it was."""
+        waiting = self._store.touched(_BATCH)
+        if not waiting:
+            return False
+        now = self._now()
+        hand = self._desk.by_hand(each.story for each in waiting)
+        filed = []
+        for each in waiting:
+            story = each.story
+            record = self._record(story.story_id, story, _told(story), (), now, hand.get(story.story_id))
+            has_changed = _looks(record) != _looks(story)
+            totals.moved += has_changed
+            filed.append((record if has_changed else replace(record, updated_at=story.updated_at), each.touched_at))
+        self._store.settle(filed)
+        totals.refiled += len(filed)
+        self._log.info("refile", stories=len(filed))
         return True
 
     def _absorbed(
@@ -154,8 +190,9 @@ class Editor:
             self._log.info("correction_done_before", kind=correction.kind, stories=shown)
             return
         known = {story.story_id: story for story in self._store.stories_by_id(found.told)}
+        hand = self._desk.by_hand(known.values())
         records = [
-            replace(self._record(story_id, known.get(story_id), told, (), now), updated_at=now)
+            replace(self._record(story_id, known.get(story_id), told, (), now, hand.get(story_id)), updated_at=now)
             for story_id, told in found.told.items()
         ]
         self._store.save_grouping(found.placements, records, now, found.merged)
@@ -178,12 +215,13 @@ class Editor:
         told: Sequence[StoredEntry],
         near: Iterable[UUID],
         now: datetime,
+        by_hand: str | None,
     ) -> StoryRecord:
         """The story as these entries tell it: who leads, where it is filed, when readers see a change."""
-        lead = lead_entry(told, story.lead if story else None)
-        sectioning = self._filed(told, story)
+        understood = [entry for entry in told if speaks(entry, self._desk.policy.languages)]
+        lead = lead_entry(understood or told, story.lead if story else None)
         events = happened(lead, told)
-        labels = tuple(event.label for event in events)
+        filing = self._desk.file(told, story, by_hand, tuple(event.label for event in events))
         related = tuple(dict.fromkeys((*(story.related if story else ()), *near)))[-_RELATED:]
         if story is None:
             # A story's place in the feeds hangs on the entry that began it, never on when we grouped it.
@@ -191,11 +229,20 @@ class Editor:
             published, changed = min(began.dated, now), max(entry.first_seen for entry in told)
         else:
             published, changed = story.published, now
-        return StoryRecord(story_id, lead.entry_id, published, changed, sectioning, labels, related, events=events)
-
-    def _filed(self, told: Sequence[StoredEntry], story: Story | None) -> Sectioning:
-        verdict = self._sectioner.section_of(StoryText.of(told))
-        return settled(verdict, story.sectioning if story else None)
+        return StoryRecord(
+            story_id,
+            lead.entry_id,
+            published,
+            changed,
+            filing.sectioning,
+            filing.labels,
+            related,
+            is_filed_by_hand=by_hand is not None,
+            language=filing.language,
+            withheld=filing.withheld,
+            boost=filing.boost,
+            events=events,
+        )
 
     def _account(
         self,
@@ -235,13 +282,8 @@ def happened(lead: StoredEntry, told: Sequence[StoredEntry]) -> tuple[Event, ...
     return events_of([(entry.title, html.to_text(entry.summary or entry.content or "")) for entry in (lead, *others)])
 
 
-def settled(verdict: Sectioning, before: Sectioning | None) -> Sectioning:
-    """The verdict to publish: a story once filed stays where readers found it unless clearly bettered."""
-    if before is None or before.section is None or verdict.section == before.section:
-        return verdict
-    if verdict.section is not None and verdict.confidence >= before.confidence + _CLEARLY:
-        return verdict
-    return before
-
-
-_CLEARLY = 0.15  # of probability
+def _looks(story: Story | StoryRecord) -> tuple[object, ...]:
+    """What readers see of a filing."""
+    lead = story.lead.entry_id if isinstance(story, Story) else story.lead_entry_id
+    verdict = story.sectioning
+    return lead, verdict.section, verdict.second, story.labels, story.withheld, story.events

@@ -150,8 +150,11 @@ class Pipeline:
         """Put every ungrouped entry into a story and file the stories touched."""
         async with self._editing:
             totals = GroupTotals()
+            await self.database(self.editor.heed)
             # A batch at a time, so that the writer can commit polls in between.
             while await self.database(self.editor.group_batch, totals):
+                pass
+            while await self.database(self.editor.refile_batch, totals):
                 pass
             self._progressed("group")
             return totals

@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "newsroom.*",
     ),
     ("workers", "metrics", "daemon", "roles"),
-    ("poller", "editor", "corrector", "publisher", "pipeline", "status", "explain", "demo*", "outputs"),
+    ("poller", "desk", "editor", "corrector", "publisher", "pipeline", "status", "explain", "demo*", "outputs"),
     ("scheduler",),
     ("cli*",),
 )

@@ -642,6 +642,17 @@ def test_the_last_word_by_hand_counts_and_may_be_taken_back(store):
     assert not store.story(story_id).is_filed_by_hand
 
 
+def test_the_hands_word_goes_along_into_the_story_that_takes_it_in(store):
+    (feed,) = feeds_of(store)
+    ids = poll(store, feed, an_entry("Flood in the old town"), an_entry("Flood: what we know"))
+    gone, kept = (group(store, entry_id) for entry_id in ids)
+    store.file_by_hand(Correction("file", NOW, (gone,), section="marketing"), a_sectioning("marketing"))
+    store.save_grouping([Placement(ids[0], kept)], list(store.story_records([kept]).values()), NOW)
+    assert [each.story.story_id for each in store.touched(9)] == [kept]
+    assert store.story(kept).is_filed_by_hand
+    assert store.filed_by_hand([kept])[kept].section == "marketing"
+
+
 def test_heads_are_kept_and_rolled_back_one_by_one(store):
     assert store.head() is None
     assert store.roll_back_head() == (None, None)

@@ -46,6 +46,8 @@ def parse_url(url: str) -> URL:
     if not parsed.database or parsed.database == ":memory:":
         raise StoreError("database: SQLite needs a file here, such as sqlite:///var/aggregator.db")
     return parsed
+
+
 # A peer that vanished without a word (power, network) is given up by both sides within 20 seconds, so that its leases
 # and locks are free again. The server's own settings, often two hours, would count otherwise.
 _SILENT_PEERS = {

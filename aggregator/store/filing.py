@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from aggregator.schema import corrections, heads, stories
 from aggregator.store.corrections import Correction, add
-from aggregator.store.rows import StoryRecord, Values, dump, load, micros, moment, section_values, uuids
+from aggregator.store.engine import in_chunks
+from aggregator.store.rows import StoryRecord, Values, dump, dump_events, load, micros, moment, section_values, uuids
 from aggregator.store.stories import by_ids, save_labels
 from aggregator.types import Sectioning, Story
 
@@ -55,7 +56,8 @@ def touch(connection: sa.Connection, since: datetime | None, now: datetime) -> i
 
 def touched(connection: sa.Connection, limit: int) -> list[Touched]:
     """Stories that wait to be filed anew, the longest waiting first."""
-    query = sa.select(stories.c.story_id, stories.c.touched_at).where(stories.c.touched_at.is_not(None))
+    waits = stories.c.touched_at.is_not(None), stories.c.redirect_to.is_(None)
+    query = sa.select(stories.c.story_id, stories.c.touched_at).where(*waits)
     rows = connection.execute(query.order_by(stories.c.touched_at).limit(limit))
     marks: dict[bytes, int] = {row.story_id: row.touched_at for row in rows}
     return [Touched(story, moment(marks[story.story_id.bytes])) for story in by_ids(connection, list(marks))]
@@ -83,6 +85,7 @@ def _values(record: StoryRecord) -> Values:
         "language": record.language,
         "withheld": record.withheld,
         "boost": record.boost,
+        "events": dump_events(record.events),
         **section_values(record.sectioning),
     }
 
@@ -102,13 +105,17 @@ def by_hand(connection: sa.Connection, correction: Correction, verdict: Sectioni
 
 
 def said(connection: sa.Connection, story_ids: Iterable[UUID]) -> dict[UUID, Correction]:
-    """The last word by hand on where these stories belong, without those that were taken back."""
-    wanted = set(story_ids)
+    """The last word by hand on where these stories, or others now part of them, belong; not what was taken back."""
+    now = {story_id: story_id for story_id in story_ids}
+    merged = sa.select(stories.c.story_id, stories.c.redirect_to)
+    for some in in_chunks([story_id.bytes for story_id in now]):
+        for row in connection.execute(merged.where(stories.c.redirect_to.in_(some))):
+            now[UUID(bytes=row.story_id)] = UUID(bytes=row.redirect_to)
     query = sa.select(corrections).where(corrections.c.kind == "file").order_by(corrections.c.correction_id)
     found: dict[UUID, Correction] = {}
-    for row in connection.execute(query) if wanted else ():
-        for story_id in wanted.intersection(uuids(row.story_ids)):
-            found[story_id] = Correction("file", moment(row.made_at), (story_id,), (), row.section)
+    for row in connection.execute(query) if now else ():
+        for story_id in now.keys() & set(uuids(row.story_ids)):
+            found[now[story_id]] = Correction("file", moment(row.made_at), (story_id,), (), row.section)
     return {story_id: correction for story_id, correction in found.items() if correction.section is not None}
 
 

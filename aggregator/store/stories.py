@@ -167,7 +167,11 @@ def _redirect(connection: sa.Connection, redirected: Mapping[bytes, bytes], now:
         target = new
         while target in redirected and target != old:
             target = redirected[target]
-        values = {"redirect_to": target, "updated_at": micros(now), "section": None, "sources": 0}
+        if connection.scalar(sa.select(stories.c.is_filed_by_hand).where(stories.c.story_id == old)):
+            # The hand's word goes along: whoever files looks it up, see `filing.said`.
+            word = {"is_filed_by_hand": True, "touched_at": micros(now)}
+            connection.execute(sa.update(stories).where(stories.c.story_id == target).values(**word))
+        values = {"redirect_to": target, "updated_at": micros(now), "section": None, "sources": 0, "touched_at": None}
         gone = (stories.c.story_id == old) | (stories.c.redirect_to == old)  # a chain would be walked by every reader
         connection.execute(sa.update(stories).where(gone).values(**values))
         connection.execute(sa.delete(story_labels).where(story_labels.c.story_id == old))

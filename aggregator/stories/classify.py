@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator import html
+from aggregator.stories.languages import Language, language_of
 from aggregator.stories.sections import SectionModel
 from aggregator.stories.vectors import Vectors
-from aggregator.text import words
 from aggregator.types import LABELS, SECTIONS, Sectioning, StoredEntry
 
 SURE = 0.5  # of probability; below it the hint decides, and without one the story waits as unsure
@@ -30,15 +30,6 @@ HINT = 1.6  # log odds that the operator's hint is worth on a bare headline: fiv
 HINT_WORDS = 25  # words of text that halve it
 MOST_TEXTS = 5  # entries read per story: the first outlets settle what it is about
 SHOWN_WORDS = 6
-
-# The commonest little words of English. Three in a hundred words of any English prose are among them.
-_ENGLISH = frozenset(("the of and to in for is on with as at by from that its it be are").split())
-_FOREIGN = frozenset(
-    (
-        "der die und das nicht von mit le la les des et du une el los las del que para il che di della per não uma "
-        "och att het een nie się"
-    ).split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +77,7 @@ class Sectioner:
         """The verdict with its reasons; `section` is None while unsure."""
         if story.hint is not None and story.hint_is_final:
             reason = f"{story.hinted_by}: the configuration files everything of this source under {story.hint}"
-            return Sectioning(_certain(story.hint), (reason,), story.hint)
+            return Sectioning(certain(story.hint), (reason,), story.hint)
         if not is_english(story):
             return _foreign(story)
         by_words = self.probabilities(story.texts).mean(axis=0)
@@ -142,31 +133,28 @@ def decided(probabilities: dict[str, float], hint: str | None, reasons: Sequence
     return Sectioning(probabilities, tuple(told), first, second if both_are_sections and is_near else None)
 
 
+@functools.lru_cache(maxsize=256)
+def language(story: StoryText) -> Language:
+    """The language of a story's texts: the feed's word, unless the words leave no doubt that it is wrong."""
+    return language_of([f"{title} {summary}" for title, summary in story.texts], story.language)
+
+
 def is_english(story: StoryText) -> bool:
-    """The feed's own word where it gives one, else the little words of the text; too short a text counts as English."""
-    found = words(" ".join(f"{title} {summary}" for title, summary in story.texts)[:4000])
-    english = sum(1 for word in found if word in _ENGLISH)
-    foreign = sum(1 for word in found if word in _FOREIGN)
-    code = (story.language or "").lower()[:2]
-    if code and code != "en":
-        # Feeds made from templates claim languages they do not speak, English ones among them.
-        return len(found) >= 8 and english >= 3 and english > 3 * foreign
-    if not found:
-        return sum(1 for title, _ in story.texts if title.isascii()) > 0
-    is_latin = sum(1 for word in found if word.isascii()) >= 0.5 * len(found)
-    return is_latin and not (foreign >= 2 and foreign > english)
+    """Whether the model can read it; what is too short to tell counts as English."""
+    return language(story).code in ("en", None)
 
 
 def _foreign(story: StoryText) -> Sectioning:
-    named = story.language or "a language we are not trained in"
+    spoken = language(story)
+    told = f"in {spoken.code} ({spoken.why}), which the model does not read"
     if story.hint is None:
-        reason = f"written in {named}, and no hint says which section"
+        reason = f"{told}, and no hint says which section"
         return Sectioning(dict.fromkeys(LABELS, 1 / len(LABELS)), (reason,))
-    reason = f"written in {named}: the hint {story.hint} of {story.hinted_by} decides"
-    return Sectioning(_certain(story.hint), (reason,), story.hint)
+    return Sectioning(certain(story.hint), (f"{told}: the hint {story.hint} of {story.hinted_by} decides",), story.hint)
 
 
-def _certain(section: str) -> dict[str, float]:
+def certain(section: str) -> dict[str, float]:
+    """All of the probability for one label: it was given, not judged."""
     return {label: 1.0 if label == section else 0.0 for label in LABELS}
 
 

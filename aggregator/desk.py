@@ -1,0 +1,107 @@
+"""The desk that files: keeps the model and the operator's policy at hand, and notices when either of them changed.
+
+The deciding is `stories.filing`; here are the effects around it. Everything runs on the thread that owns the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from aggregator.config import Config
+from aggregator.config import Rule as RuleSetting
+from aggregator.config_values import compiled
+from aggregator.daemon import Log
+from aggregator.store import Store
+from aggregator.stories.classify import Sectioner
+from aggregator.stories.filing import Filing, FilingPolicy, filed
+from aggregator.stories.rules import Rule
+from aggregator.text import Pattern
+from aggregator.types import StoredEntry, Story
+
+_NOTE = "filing"  # under which the store remembers by what policy stories were filed last
+
+
+class Desk:
+    """Files one story at a time. `configure`, then `heed` once before filing."""
+
+    def __init__(self, store: Store, log: Log, now: Callable[[], datetime]) -> None:
+        self._store, self._log, self._now = store, log, now
+        self._sectioner = Sectioner.load()
+        self.policy = FilingPolicy()
+        self._window = timedelta(0)
+        self._fingerprint = ""
+        self._is_heeded = False
+
+    def configure(self, config: Config) -> None:
+        """File by this configuration from the next `heed` on."""
+        self.policy = policy_of(config)
+        self._window = config.stories.window
+        self._fingerprint = fingerprint(config)
+        self._is_heeded = False
+
+    def heed(self) -> None:
+        """Where rules or languages are not those of the last pass, have the stories that can still grow filed anew."""
+        if self._is_heeded:
+            return
+        self._is_heeded = True
+        before = self._store.note(_NOTE) or fingerprint(Config())
+        if before == self._fingerprint:
+            return
+        count = self._store.touch(self._now() - self._window, self._now())
+        self._store.set_note(_NOTE, self._fingerprint)
+        self._log.info("filing_changed", stories=count, rules=len(self.policy.rules))
+
+    def by_hand(self, stories: Iterable[Story]) -> dict[UUID, str]:
+        """Where people filed these stories, of those that anybody did."""
+        wanted = {story.story_id: story for story in stories if story.is_filed_by_hand}
+        if not wanted:
+            return {}
+        said = self._store.filed_by_hand(wanted)
+        sections = {story_id: correction.section for story_id, correction in said.items()}
+        return {story_id: section for story_id, section in sections.items() if section is not None}
+
+    def file(
+        self, told: Sequence[StoredEntry], story: Story | None, by_hand: str | None, labels: Sequence[str]
+    ) -> Filing:
+        """The filing of a story told by these entries; `story` as it was published, None for a new one."""
+        before = story.sectioning if story else None
+        return filed(told, self.policy, self._sectioner, before, by_hand, labels)
+
+
+def policy_of(config: Config) -> FilingPolicy:
+    """What the configuration says about filing, its patterns compiled."""
+    rules = tuple(_rule(number, rule) for number, rule in enumerate(config.rules))
+    return FilingPolicy(rules, tuple(config.languages))
+
+
+def fingerprint(config: Config) -> str:
+    """Differs whenever the configuration would file stories differently."""
+    said = [[rule.model_dump(mode="json") for rule in config.rules], sorted(config.languages)]
+    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=12).hexdigest()
+
+
+def _rule(number: int, rule: RuleSetting) -> Rule:
+    when, then = rule.when, rule.then
+    conditions = when.model_dump(exclude_none=True)
+    return Rule(
+        number=number,
+        said=", ".join(f"{name} {value}" for name, value in conditions.items()),
+        fits_title=_pattern(when.title),
+        fits_summary=_pattern(when.summary),
+        fits_source=_pattern(when.source),
+        fits_link=_pattern(when.link),
+        on_section=when.section,
+        on_label=when.label,
+        section=then.section,
+        drops=then.drop,
+        boost=then.boost,
+        label=then.label,
+    )
+
+
+def _pattern(pattern: str | None) -> Pattern | None:
+    return compiled(pattern) if pattern is not None else None
