@@ -82,3 +82,73 @@ def test_other_headlines_complete_the_lead_and_two_outvote_its_silence() -> None
     quiet = ("A new owner for Otterly", "")
     assert events_of([quiet, other]) == ()
     assert [e.label for e in events_of([quiet, other, lead])] == ["acquisition"]
+
+
+@pytest.mark.parametrize(
+    ("title", "value", "currency"),
+    [
+        ("Quillon raises $1.5 billion in funding round", 1.5e9, "USD"),
+        ("Quillon raises US$1.4-billion in funding round", 1.4e9, "USD"),
+        ("Quillon raises A$30m in funding round", 30e6, "AUD"),
+        ("Quillon raises Rs 2,400 crore in funding round", 24e9, "INR"),
+        ("Quillon raises 12 million euros in funding round", 12e6, "EUR"),
+        ("Quillon raises 500m yuan in funding round", 500e6, "CNY"),
+        ("Quillon raises N177 billion in funding round", 177e9, "NGN"),
+        ("Quillon raises €50k in seed funding", 50e3, "EUR"),
+        ("Quillon raises $12M at $100M valuation in Series A", 12e6, "USD"),
+    ],
+)
+def test_amounts_become_a_number_and_a_currency(title, value, currency) -> None:
+    event = said(title)["funding"]
+    assert (event.amount, event.currency) == (value, currency)
+
+
+def test_a_valuation_or_a_price_a_share_is_no_amount() -> None:
+    assert said("Quillon valued at $2 billion in latest funding round")["funding"].amount is None
+    assert said("Quillon sets $15 price for IPO")["ipo"].amount is None
+
+
+def test_the_summary_confirms_and_gives_the_amount_but_no_label() -> None:
+    bare = "Quillon raises $5m to map forests"
+    assert said(bare) == {}
+    assert said(bare, "The start-up's investors include Northgate.")["funding"].amount == 5e6
+    assert said("Fernbank acquires Otterly", "It pays cash in a deal worth $40 million.")["acquisition"].amount == 40e6
+    assert said("Rain in Brno", "Quillon raises $12M Series A") == {}
+
+
+def test_the_words_that_decided_are_kept() -> None:
+    assert said("Otterly to buy map firm Rillo for £3m")["acquisition"].words == ("to buy", "£3m")
+
+
+@pytest.mark.parametrize(
+    ("title", "company"),
+    [
+        ("Berlin-based Quillon raises $5M seed round", "Quillon"),
+        ("Musk's SpaceX raises $5M seed round", "SpaceX"),
+        ("American Fern raises $5M seed round", "American Fern"),
+        ("Yolanda (YC S16) raises $5M seed round", "Yolanda"),
+        ("Quillon, a maker of maps, raises $5M seed round", "Quillon"),
+        ("AI Startup Quillon Labs Raises $5M Seed Round", "Quillon Labs"),
+        ("Procter & Fern raises $5M seed round", "Procter & Fern"),
+    ],
+)
+def test_the_company_is_cut_out_of_what_stands_before_the_verb(title, company) -> None:
+    assert said(title)["funding"].company == company
+
+
+def test_jobs_are_counted_and_shares_of_staff_are_not() -> None:
+    assert said("Quillon lays off about 1,200 workers")["layoffs"].jobs == 1200
+    assert said("Quillon cuts 7% of its workforce")["layoffs"].jobs is None
+
+
+def test_what_hangs_behind_the_news_does_not_make_it_a_question() -> None:
+    assert list(said("Bank of England cuts interest rates to 3.5%: what it means for savers")) == ["rates"]
+
+
+def test_a_story_of_no_headlines_has_no_events() -> None:
+    assert events_of([]) == ()
+
+
+@pytest.mark.parametrize("text", ["raises " * 70, "to buy " * 70, "acquires " + "word " * 90, "$5 " * 160, "x" * 500])
+def test_hostile_headlines_say_nothing_and_end(text) -> None:
+    assert headline_events(text, text) == {}

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """What happened in a story, for people who build firms: funding, acquisition, ipo, earnings, layoffs, launch,
 regulation, rates; with the company and the amount where the headline names them.
 
@@ -13,8 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from aggregator.stories.event_rules import BANKS, PATTERNS, TRIGGERS, Rule
-from aggregator.stories.headline import Amount, Headline, headline_of, name_after, name_before
+from aggregator.stories.event_amounts import amount_of
+from aggregator.stories.event_names import is_company, is_state
+from aggregator.stories.event_rules import RULES
+from aggregator.stories.event_shape import Rule, any_of
+from aggregator.stories.event_states import BANKS
+from aggregator.stories.headline import Amount, Headline, headline_of
+from aggregator.stories.headline_names import name_after, name_before
 from aggregator.types import EVENTS, Event
 
 MOST_HEADLINES = 5  # read per story: the first outlets settle what happened
@@ -24,44 +28,27 @@ _KEPT_WORDS = 80  # characters of a headline kept as the reason
 
 # The line asks, explains, gives an opinion or looks back.
 _ASKS = re.compile(
-    r"\?|^(?:why|how|what|who|when|where|which|should|could|can|is|are|will|would|does|do|did|has|if|meet|inside|opinion|"
-    r"comment|analysis|explained|explainer|explain|review|column|editorial|podcast|interview|quiz|watch|fact check|q&a|"
-    r"the case for|the story of|letters?|obituary|hands-on|ask hn|tell hn|show hn|remembering|on this day|from the archive|"
-    r"\d+ (?:things|ways|reasons|takeaways|charts|best)|best|top \d+)\b"
-    r"|\b(?:explained|years ago|this day in|live updates|takeaways|what (?:it means|to know)|here's (?:why|what|how)|quote of the day|net worth|"
-    r"horoscope|alleged(?:ly)?|hoax|fake|rumou?rs?|falsely|not (?:to|going to)|won't|doesn't|didn't|isn't|no longer|refuses? to|vows?|threatens?|"
-    r"urged to|asked to|pressed to|dismiss(?:es|ed)|refut(?:es|ed)|rul(?:es|ed) out)\b"
+    r"\?|^"
+    + any_of(
+        r"""
+        why how what who when where which should could can is are will would does do did has if meet inside
+        opinion comment commentary analysis explained explainer explain review column editorial podcast
+        interview quiz watch fact_check q&a the_case_for the_story_of letters? obituary hands-on ask_hn tell_hn
+        show_hn remembering on_this_day from_the_archive \d+_(?:things|ways|reasons|takeaways|charts|best) best
+        top_\d+"""
+    )
+    + r"\b|\b"
+    + any_of(
+        """
+        explained years_ago this_day_in live_updates takeaways what_(?:it_means|to_know) here's_(?:why|what|how)
+        quote_of_the_day net_worth horoscope alleged(?:ly)? hoax fake rumou?rs? falsely not_(?:to|going_to)
+        won't doesn't didn't isn't no_longer refuses?_to vows? threatens? urged_to asked_to pressed_to
+        dismiss(?:es|ed) refut(?:es|ed) rul(?:es|ed)_out"""
+    )
+    + r"\b"
 )
-
-# Those who raise, launch and buy too, but are no companies.
-STATES = frozenset(
-    (
-        "us u.s. usa uk u.k. eu america britain england scotland wales ireland france germany italy spain portugal "
-        "netherlands belgium switzerland austria sweden norway denmark finland poland czechia hungary greece turkey türkiye "
-        "russia ukraine belarus israel iran iraq syria lebanon jordan egypt qatar uae kuwait yemen oman bahrain nigeria kenya ghana ethiopia "
-        "africa sudan india pakistan bangladesh nepal afghanistan china beijing shanghai taiwan japan tokyo korea seoul singapore "
-        "malaysia indonesia thailand vietnam philippines myanmar australia canberra canada ottawa mexico brazil argentina chile "
-        "colombia peru bolivia ecuador venezuela cuba uruguay paraguay asia europe eurozone washington brussels moscow kyiv "
-        "london paris berlin delhi tehran lagos nasa isro nato un unesco who unicef opec opec+ imf pentagon hamas hezbollah "
-        "taliban houthis trump biden putin modi starmer macron milei netanyahu xi zelensky zelenskyy albanese carney lula "
-        "congress senate parliament police army navy military government govt cabinet ministry council court supreme "
-        "republicans democrats labour tories conservatives bjp tmc aap pm president minister chancellor mayor governor "
-        "king queen prince princess pope church university school club fc afc fifa uefa icc bcci ioc nba nfl mlb nhl "
-        "scientists researchers protesters activists rebels voters farmers workers students airlines banks "
-        "hackers prosecutors officials lawmakers mps senators regulators investors analysts experts "
-        "hong kong world team fans cbse nta upsc fg nnpc efcc ndlea inec icpc nrs who's"
-    ).split()
-)
-_STATE_WORDS = frozenset(
-    (
-        "government govt ministry minister ministers president pm police army navy military forces council senate congress "
-        "parliament court party university school club fc united city fans coach governor mayor king queen prince pope "
-        "church commission authority agency department ministry's state states republic kingdom county district province "
-        "hospital museum festival championship league cup olympics association federation union unions activists voters "
-        "scientists researchers protesters lawmakers politicians police's cops court's troops"
-    ).split()
-)
-# Names of places at the head of a longer name do not say that the name is a place's: "China Evergrande".
+# What many outlets hang behind the news itself: "…: what it means for savers".
+_TAIL = re.compile(r"(?<=\S)(?:[:;|]| -) (?:what|why|how|here's|here are|all you need|key|check|know|full list)\b.*$")
 
 
 def events_of(texts: Sequence[tuple[str, str]]) -> tuple[Event, ...]:
@@ -87,21 +74,21 @@ def events_of(texts: Sequence[tuple[str, str]]) -> tuple[Event, ...]:
 def headline_events(title: str, summary: str = "") -> dict[str, Event]:
     """What one headline says happened, by label. The summary confirms and gives the amount, it says nothing alone."""
     line = headline_of(title)
+    if (tail := _TAIL.search(line.masked)) is not None:
+        line = headline_of(title[: tail.start()])
     if _ASKS.search(line.masked):
         return {}
+    first = line.masked.partition(";")[0]  # what else is told behind it does not make it less true
     found: dict[str, Event] = {}
     beneath: Headline | None = None
-    for label, trigger in TRIGGERS.items():
-        if trigger.search(line.masked) is None:
-            continue
-        rules, stopper = PATTERNS[label]
-        if stopper.search(line.masked) is not None:
+    for name, label in RULES.items():
+        if label.trigger.search(line.masked) is None or label.stopper.search(first) is not None:
             continue
         if beneath is None:
             beneath = headline_of(summary[:_SUMMARY])
-        event = next(_matches(label, rules, line, beneath), None)
+        event = next(_matches(name, label.rules, line, beneath), None)
         if event is not None:
-            found[label] = event
+            found[name] = event
     return _reconciled(found)
 
 
@@ -125,9 +112,11 @@ def _matches(label: str, rules: Iterable[Rule], line: Headline, beneath: Headlin
         if match is None or (rule.backed and not _is_backed(rule.backed, line, beneath, match)):
             continue
         event = _MADE[label](rule, match, line)
-        if event is None:
+        if event is None or (rule.ruled and not is_state(name_before(line, match.start()))):
             continue
-        amount = _amount(label, match, line, beneath)
+        amount = amount_of(label, line, beneath)
+        if rule.least and (amount is None or amount.value < rule.least):
+            continue
         yield replace(
             event,
             amount=amount.value if amount else None,
@@ -152,21 +141,6 @@ def _words(line: Headline, match: re.Match[str], amount: Amount | None) -> tuple
 # ---------------------------------------------------------------- who
 
 
-def is_company(name: str | None) -> bool:
-    """Whether the name may be a firm's: no state, no agency, no politician, no team."""
-    if name is None:
-        return False
-    parts = name.lower().replace("’", "'").split()
-    if name.lower() in STATES or all(part in STATES for part in parts):
-        return False
-    return not any(part in _STATE_WORDS for part in parts) and parts[0] not in _PEOPLE
-
-
-_PEOPLE = frozenset(
-    "trump biden putin modi starmer macron milei netanyahu pm president minister mr mrs sir lord king queen pope".split()
-)
-
-
 def _before(match: re.Match[str], line: Headline) -> str | None:
     name = name_before(line, match.start())
     return name if is_company(name) else None
@@ -181,7 +155,6 @@ def _after(match: re.Match[str], line: Headline, group: str) -> str | None:
 
 _BY = re.compile(r"\bby (?:the )?")
 _TO = re.compile(r"\bto (?:the )?(?=[\w])")
-_SELLS = re.compile(r"sells|sell|sold|offloads|divests")
 
 
 def _plainly(label: str) -> _Maker:
@@ -201,7 +174,8 @@ def _funding(rule: Rule, match: re.Match[str], line: Headline) -> Event | None:
 
 _STARTUP = re.compile(r"\bstart-?ups?\b")
 _ROUND = re.compile(
-    r"\b(pre-)?(?:series[ -]([a-k][1-9]?)|(pre-?)?seed(?=[ -](?:round|funding|financing|extension|stage|investment)|$))\b"
+    r"\b(pre-)?(?:series[ -]([a-k][1-9]?)"
+    r"|(pre-?)?seed(?=[ -](?:round|funding|financing|extension|stage|investment)|$))\b"
 )
 
 
@@ -218,12 +192,12 @@ def _acquisition(rule: Rule, match: re.Match[str], line: Headline) -> Event | No
     before = _before(match, line)
     if before is None and rule.named:
         return None
-    if rule.company == "by":
-        return Event("acquisition", _name_at(_BY, line, match.start()), before)
-    target = _after(match, line, "object")
-    if _SELLS.search(match[0]):
-        return Event("acquisition", _name_at(_TO, line, match.end()), target)
-    return Event("acquisition", before, target)
+    groups = match.re.groupindex
+    if "by" in groups:  # the subject is bought
+        return Event("acquisition", _name_at(_BY, line, match.start("by")), before)
+    if "sold" in groups:  # the subject sells
+        return Event("acquisition", _name_at(_TO, line, match.start("sold")), _after(match, line, "sold"))
+    return Event("acquisition", before, _after(match, line, "target") if "target" in groups else None)
 
 
 def _name_at(word: re.Pattern[str], line: Headline, place: int) -> str | None:
@@ -252,19 +226,20 @@ def _number(text: str | None) -> int | None:
 def _regulation(rule: Rule, match: re.Match[str], line: Headline) -> Event | None:
     if rule.company:
         return Event("regulation", _after(match, line, rule.company))
-    before = _before(match, line) if rule.named else None
-    return Event("regulation", before) if before or not rule.named else None
+    if rule.ruled:
+        return Event("regulation")
+    before = _before(match, line)
+    return Event("regulation", before) if before else None
 
 
 def _rates(rule: Rule, match: re.Match[str], line: Headline) -> Event | None:
-    if "who" in match.re.groupindex:
-        return Event("rates", BANKS.get(match["who"]) or None)
+    if "bank" in match.re.groupindex:
+        return Event("rates", BANKS[match["bank"]] or None)
     # Without a bank's name a country stands for its own: "Indonesia raises rates".
     subject = name_before(line, match.start())
-    words = subject.lower().split() if subject else []
-    return (
-        Event("rates", subject if "bank" in words else None) if any(w in STATES or w == "bank" for w in words) else None
-    )
+    if subject and "bank" in subject.lower().split():
+        return Event("rates", subject)
+    return Event("rates") if is_state(subject) else None
 
 
 _Maker = Callable[[Rule, re.Match[str], Headline], Event | None]
@@ -278,57 +253,6 @@ _MADE: Mapping[str, _Maker] = {
     "regulation": _regulation,
     "rates": _rates,
 }
-
-# ---------------------------------------------------------------- how much
-
-
-def _amount(label: str, match: re.Match[str], line: Headline, beneath: Headline) -> Amount | None:
-    """What was paid, raised, earned or fined: of the headline, else of the summary's first sentence that says so."""
-    if label not in _SUMS:
-        return None
-    ahead, behind = _SUMS[label]
-    for amount in line.amounts:
-        if not _is_other_sum(line, amount):
-            return amount
-    for amount in beneath.amounts:
-        before = beneath.masked[max(0, amount.start - _NEAR) : amount.start]
-        after = beneath.masked[amount.end : amount.end + _NEAR]
-        if (ahead.search(before) or behind.match(after)) and not _is_other_sum(beneath, amount):
-            return amount
-    return None
-
-
-_NEAR = 40  # characters of a summary beside an amount that say what it is
-# What stands before or behind an amount in a summary that makes it the one we look for.
-_SUMS: Mapping[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
-    "funding": (
-        re.compile(r"\b(?:rais(?:e|es|ed|ing)|secur(?:es|ed)|round of|funding of|clos(?:es|ed)|investment of)\b[^.]*$"),
-        re.compile(r" (?:in |of )?(?:[\w-]+ ){0,2}(?:funding|round|financing|investment)"),
-    ),
-    "acquisition": (
-        re.compile(
-            r"\b(?:for|in an?(?: [\w-]+){0,2}|deal (?:worth|valued at)|worth|acquisition of|price of)(?: about| around| nearly)? ?$"
-        ),
-        re.compile(r" (?:[\w-]+ ){0,2}(?:deal|takeover|acquisition|merger|buyout)"),
-    ),
-    "ipo": (re.compile(r"\b(?:rais(?:e|es|ed|ing))\b[^.]*$"), re.compile(r" (?:[\w-]+ ){0,2}(?:ipo|offering)")),
-    "earnings": (
-        re.compile(r"\b(?:profit|loss|revenue|income|earnings|sales) (?:[\w%.]+ ){0,6}(?:of|to|at) ?$"),
-        re.compile(r"(?!)"),
-    ),
-    "regulation": (
-        re.compile(r"\b(?:fined?|penalty of|pay)\b[^.]*$"),
-        re.compile(r" (?:[\w-]+ ){0,2}(?:fine|penalty)"),
-    ),
-}
-_WORTH = re.compile(r"\b(?:valu(?:ed|es|ing|ation)|worth|market cap)\b[^,.]{0,30}$")
-_OTHER = re.compile(r"\W*(?:[\w-]+ ){0,1}(?:valuation|market (?:value|cap)|buyback|share buyback|a share|per share)\b")
-
-
-def _is_other_sum(line: Headline, amount: Amount) -> bool:
-    """Whether the amount is what somebody is worth, or a price for one share."""
-    before = line.masked[max(0, amount.start - _NEAR) : amount.start]
-    return bool(_WORTH.search(before) or _OTHER.match(line.masked, amount.end))
 
 
 def _completed(event: Event, others: Sequence[Event]) -> Event:
