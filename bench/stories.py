@@ -2,6 +2,7 @@
 
     python -m bench.stories ../shared/data            the table of docs/heuristics-stories.md
     python -m bench.stories ../shared/data --cost     milliseconds and memory at a window of 50,000 entries
+    python -m bench.stories ../shared/data --order    how far the order of arrival within an hour decides
 
 The rules of others are judged on the same labelled pairs of the stream's last week; what has a threshold got the one
 with the highest F1 on the two weeks before.
@@ -9,10 +10,12 @@ with the highest F1 on the two weeks before.
 
 from __future__ import annotations
 
+import random
 import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +27,7 @@ import numpy as np
 from aggregator.stories import train_pairs
 from aggregator.stories.cluster import StoryIndex, StoryPolicy
 from aggregator.stories.compare import Comparer
+from aggregator.stories.evaluate_pairs import bcubed
 from aggregator.stories.measures import MEASURES
 from aggregator.stories.terms import Lexicon
 from aggregator.stories.train_pairs import Label, Row
@@ -31,6 +35,7 @@ from aggregator.text import title_key, words
 from aggregator.types import SourceRef, StoredEntry
 
 WINDOW = 50_000
+SHUFFLES = 3
 Score = Callable[[Row, Row], float]
 
 
@@ -142,6 +147,57 @@ def cost(data: Path) -> None:
     print(f"place: {np.median(took):.2f} ms in the middle, {np.percentile(took, 95):.2f} ms for 95 of 100")
 
 
+def order(data: Path) -> None:
+    """Print how far the order of arrival within each hour decides: B³ between the stories of two orders."""
+    entries = streamed(data)
+    expected, joined = replayed(entries)
+    print(f"{len(entries)} entries, {len(set(expected.values()))} stories, {joined} of them joined to others")
+    for seed in range(SHUFFLES):
+        chance = random.Random(seed)
+        hours = {entry.entry_id: (entry.first_seen.replace(minute=0, second=0), chance.random()) for entry in entries}
+        found, joined = replayed(sorted(entries, key=lambda entry: hours[entry.entry_id]))
+        ids = sorted(expected)
+        b3 = bcubed([expected[i] for i in ids], [found[i] for i in ids])["bcubed_f1"]
+        told = {story for story, number in Counter(expected.values()).items() if number > 1}
+        grown = [i for i in ids if expected[i] in told]
+        of_several = bcubed([expected[i] for i in grown], [found[i] for i in grown])["bcubed_f1"]
+        print(f"shuffle {seed}: B3 F1 {b3:.4f}; {of_several:.4f} of entries in stories of several; {joined} joined")
+
+
+def streamed(data: Path) -> list[StoredEntry]:
+    """The stream as stored entries."""
+    feeds: dict[str, int] = {}
+    entries = []
+    for number, row in enumerate(train_pairs.stream(data / train_pairs.STREAM), 1):
+        address = f"https://{row.source.replace(' ', '').lower()}.example/{row.key}"
+        source = SourceRef(feeds.setdefault(row.source, len(feeds) + 1), address, row.source)
+        entries.append(
+            StoredEntry(number, source, row.title, row.first_seen, row.first_seen, link=address, canonical_url=address,
+                        published=row.published, title_key=title_key(row.title), summary=row.text)
+        )  # fmt: skip
+    return entries
+
+
+def replayed(entries: Sequence[StoredEntry]) -> tuple[dict[int, UUID], int]:
+    """The story of each entry when they come in this order, and how many stories were joined to another."""
+    index = StoryIndex(StoryPolicy(), new_id)
+    placed: dict[int, UUID] = {}
+    became: dict[UUID, UUID] = {}
+    for number, entry in enumerate(entries):
+        if number % 200 == 0:
+            index.expire(entry.first_seen - timedelta(hours=1))
+        placement = index.place(entry)
+        placed[entry.entry_id] = placement.story_id
+        became |= dict.fromkeys(placement.absorbs, placement.story_id)
+    return {entry_id: _followed(story_id, became) for entry_id, story_id in placed.items()}, len(became)
+
+
+def _followed(story_id: UUID, became: Mapping[UUID, UUID]) -> UUID:
+    while story_id in became:
+        story_id = became[story_id]
+    return story_id
+
+
 def new_id(entry: StoredEntry) -> UUID:
     """A story id as good as any."""
     return uuid5(NAMESPACE_URL, str(entry.entry_id))
@@ -152,4 +208,5 @@ def _memory() -> float:
 
 
 if __name__ == "__main__":
-    (cost if "--cost" in sys.argv else quality)(Path(sys.argv[1]))
+    chosen = cost if "--cost" in sys.argv else order if "--order" in sys.argv else quality
+    chosen(Path(sys.argv[1]))

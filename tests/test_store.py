@@ -11,7 +11,7 @@ from builders import NOW, a_fetch_failed, a_fetched, a_not_modified, a_parsed_fe
 
 from aggregator.errors import StoreError
 from aggregator.ingest.changes import feed_changes
-from aggregator.store import Correction, Store, StoryRecord
+from aggregator.store import Correction, Pruned, Store, StoryRecord
 from aggregator.types import (
     Enclosure,
     Event,
@@ -849,18 +849,47 @@ def test_an_entry_seen_again_after_retention_is_not_new(store):
     assert feed_changes(known, a_parsed_feed(again), now).buried == 1
 
 
-def test_a_story_goes_as_a_whole_or_stays_as_a_whole(store):
+def test_an_entry_that_never_leaves_its_feed_keeps_itself_and_not_its_story_as_it_was(store):
     herald, gazette = feeds_of(store, HERALD, GAZETTE)
     standing = an_entry("A page that never leaves")
     (one,) = poll(store, herald, an_entry("Flood in the old town"))
     (two,) = poll(store, gazette, standing)
-    group(store, one, two)
+    story_id = group(store, one, two)
     later = NOW + timedelta(days=100)
-    poll(store, herald, now=later)
+    poll(store, herald, now=later)  # it leaves
     poll(store, gazette, standing, now=later)
-    assert store.prune(Keep(), later).entries == 0
-    poll(store, gazette, now=later)
-    assert store.prune(Keep(), later + timedelta(days=91)).entries == 2
+    assert store.prune(Keep(), NOW + timedelta(days=89)).entries == 0
+    over = later + timedelta(days=91)
+    poll(store, gazette, standing, now=over)
+    assert store.prune(Keep(), over, dry_run=True) == store.prune(Keep(), over) == Pruned(entries=1)
+    story = store.story(story_id)
+    assert (story.lead.entry_id, story.entries, story.updated_at) == (two, (story.lead,), over)
+    assert [found.story_id for found in store.stories(min_sources=1)] == [story_id]
+    assert store.stories(min_sources=2) == []
+    back = poll(store, store.feeds()[0], an_entry("Flood in the old town"), now=over)
+    assert back == [], "what retention took is not new when it stands in its feed again"
+    poll(store, gazette, now=over + timedelta(days=1))
+    assert store.prune(Keep(), over + timedelta(days=92)).story_ids == (story_id,)
+    assert store.buried_story(story_id).title == "A page that never leaves"
+
+
+def test_a_copy_whose_original_retention_took_is_the_original(store):
+    herald, gazette, courier = feeds_of(store, HERALD, GAZETTE, ASource("https://courier.example/rss"))
+    flood = an_entry("Flood in the old town")
+    ids = [
+        poll(store, feed, flood, now=NOW + timedelta(hours=n))[0] for n, feed in enumerate((herald, gazette, courier))
+    ]
+    story_id = group(store, *ids)
+    copies = [Placement(copy, story_id, duplicate_of=ids[0]) for copy in ids[1:]]
+    store.save_grouping(copies, [], NOW)
+    over = NOW + timedelta(days=100)
+    poll(store, herald, now=NOW + timedelta(days=1))
+    for feed in (gazette, courier):
+        poll(store, feed, flood, now=over)
+    assert store.prune(Keep(), over).entries == 1
+    story = store.story(story_id)
+    assert [entry.entry_id for entry in (*story.entries, *story.duplicates)] == ids[1:]
+    assert [entry.duplicate_of for entry in (*story.entries, *story.duplicates)] == [None, ids[1]]
 
 
 def test_what_merged_into_a_pruned_story_is_gone_with_it(store):

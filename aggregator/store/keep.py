@@ -1,7 +1,8 @@
 """Retention: first the texts go, then the entries, and a hash of what each was known by stays.
 
 What counts is when an entry last stood in its feed, as far as we know: a feed that no longer answers was last seen at
-its last success. A story goes as a whole, once nothing keeps any of its entries, so that no story loses its lead.
+its last success. Each entry goes at its own time, however long another of its story stands in a feed, and the story
+goes with its last; one that loses its lead is led by the oldest entry that it has left.
 """
 
 from __future__ import annotations
@@ -69,15 +70,15 @@ def _stories_with_some_over(connection: sa.Connection, cutoff: int) -> list[byte
     return list(connection.scalars(query))
 
 
-def _wholly_over(connection: sa.Connection, story_ids: list[bytes], cutoff: int) -> dict[bytes, int]:
-    """Those of the stories none of whose entries is kept, and how many entries each has."""
+def _wholly_over(connection: sa.Connection, story_ids: list[bytes], cutoff: int) -> list[bytes]:
+    """Those of the stories none of whose entries is kept."""
     query = (
-        sa.select(entries.c.story_id, sa.func.count().label("number"))
+        sa.select(entries.c.story_id)
         .where(entries.c.story_id.in_(story_ids))
         .group_by(entries.c.story_id)
         .having(sa.func.sum(sa.case((_over(cutoff), 0), else_=1)) == 0)
     )
-    return {row.story_id: row.number for row in connection.execute(query)}
+    return list(connection.scalars(query))
 
 
 def _loose_over(cutoff: int) -> sa.Select[Any]:
@@ -88,24 +89,17 @@ def _texts_over(cutoff: int) -> sa.Select[Any]:
     return sa.select(texts.c.entry_id).select_from(texts.join(entries)).where(_over(cutoff))
 
 
-def _texts_of(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> int:
-    query = sa.select(sa.func.count()).select_from(texts.join(entries)).where(condition)
-    return connection.scalar(query) or 0
-
-
 def count(connection: sa.Connection, retention: Retention, now: datetime) -> Pruned:
     """What `prune` would take now."""
     cutoff, text_cutoff = micros(now - retention.entries), micros(now - retention.text)
-    dead: dict[bytes, int] = {}
-    texts_going = 0
+    dead: list[bytes] = []
     for some in in_chunks(_stories_with_some_over(connection, cutoff)):
-        over = _wholly_over(connection, some, cutoff)
-        dead |= over
-        texts_going += _texts_of(connection, entries.c.story_id.in_(list(over)) & _over(text_cutoff))
-    loose = connection.scalar(sa.select(sa.func.count()).select_from(_loose_over(cutoff).subquery())) or 0
-    texts_going += _texts_of(connection, entries.c.story_id.is_(None) & _over(max(cutoff, text_cutoff)) & _over(cutoff))
-    fading = _texts_of(connection, _over(text_cutoff)) - texts_going
-    return Pruned(sum(dead.values()) + loose, max(0, fading), len(dead), tuple(UUID(bytes=s) for s in dead))
+        dead += _wholly_over(connection, some, cutoff)
+    going = sa.select(sa.func.count()).select_from(entries).where(_over(cutoff))
+    fading = sa.select(sa.func.count()).select_from(texts.join(entries)).where(_over(text_cutoff), ~_over(cutoff))
+    return Pruned(
+        connection.scalar(going) or 0, connection.scalar(fading) or 0, len(dead), tuple(UUID(bytes=s) for s in dead)
+    )
 
 
 def prune(database: Transactions, retention: Retention, now: datetime) -> Pruned:
@@ -121,8 +115,9 @@ def prune(database: Transactions, retention: Retention, now: datetime) -> Pruned
     gone = 0
     for some in in_chunks(candidates):
         with database.write() as connection:
-            dead = list(_wholly_over(connection, some, cutoff))
+            dead = _wholly_over(connection, some, cutoff)
             gone += _bury_stories(connection, dead, now)
+            gone += _thin_out(connection, sorted(set(some).difference(dead)), cutoff, now)
         taken += dead
     for some in in_chunks(loose):
         with database.write() as connection:
@@ -136,6 +131,38 @@ def prune(database: Transactions, retention: Retention, now: datetime) -> Pruned
         with database.write() as connection:
             faded += connection.execute(sa.delete(texts).where(texts.c.entry_id.in_(some))).rowcount
     return Pruned(gone, faded, len(taken), tuple(UUID(bytes=s) for s in taken))
+
+
+def _thin_out(connection: sa.Connection, story_ids: list[bytes], cutoff: int, now: datetime) -> int:
+    """Takes what is over from stories that something keeps; how many entries."""
+    query = sa.select(entries.c.entry_id, entries.c.story_id).where(entries.c.story_id.in_(story_ids), _over(cutoff))
+    going = {row.entry_id: row.story_id for row in connection.execute(query)}
+    _bury_entries(connection, list(going), now)
+    for story_id in sorted(set(going.values())):
+        _mend(connection, story_id, now)
+    return len(going)
+
+
+def _mend(connection: sa.Connection, story_id: bytes, now: datetime) -> None:
+    """Lead, originals and number of sources of a story that lost entries: readers see it change."""
+    query = sa.select(entries.c.entry_id, entries.c.duplicate_of, entries.c.feed_id)
+    left = connection.execute(
+        query.where(entries.c.story_id == story_id).order_by(entries.c.dated, entries.c.entry_id)
+    ).all()
+    here = {row.entry_id for row in left}
+    heirs: dict[int, int] = {}
+    for row in left:
+        if row.duplicate_of is not None and row.duplicate_of not in here:
+            heir = heirs.setdefault(row.duplicate_of, row.entry_id)
+            original = None if heir == row.entry_id else heir
+            connection.execute(
+                sa.update(entries).where(entries.c.entry_id == row.entry_id).values(duplicate_of=original)
+            )
+    originals = [row.entry_id for row in left if row.duplicate_of is None or row.entry_id in heirs.values()]
+    lead = connection.scalar(sa.select(stories.c.lead_entry_id).where(stories.c.story_id == story_id))
+    values = {"sources": len({row.feed_id for row in left}), "updated_at": micros(now)}
+    values["lead_entry_id"] = lead if lead in here else (originals or sorted(here))[0]
+    connection.execute(sa.update(stories).where(stories.c.story_id == story_id).values(**values))
 
 
 def _bury_stories(connection: sa.Connection, story_ids: list[bytes], now: datetime) -> int:

@@ -60,7 +60,10 @@ def _placed(rows: Sequence[Row], dates: Sequence[datetime]) -> list[UUID]:
     for place in sorted(range(len(rows)), key=lambda place: (dates[place], place)):
         entry = _entry(rows[place], place, dates[place])
         index.expire(entry.first_seen)
-        found[place] = index.place(entry).story_id
+        placement = index.place(entry)
+        found[place] = placement.story_id
+        joined = dict.fromkeys(placement.absorbs, placement.story_id)
+        found |= {at: joined[story] for at, story in found.items() if story in joined} if joined else {}
     return [found[place] for place in range(len(rows))]
 
 
