@@ -160,8 +160,11 @@ def _mend(connection: sa.Connection, story_id: bytes, now: datetime) -> None:
             )
     originals = [row.entry_id for row in left if row.duplicate_of is None or row.entry_id in heirs.values()]
     lead = connection.scalar(sa.select(stories.c.lead_entry_id).where(stories.c.story_id == story_id))
-    values = {"sources": len({row.feed_id for row in left}), "updated_at": micros(now)}
-    values["lead_entry_id"] = lead if lead in here else (originals or sorted(here))[0]
+    values: Values = {
+        "lead_entry_id": lead if lead in here else originals[0],
+        "sources": len({row.feed_id for row in left}),
+        "updated_at": micros(now),
+    }
     connection.execute(sa.update(stories).where(stories.c.story_id == story_id).values(**values))
 
 
