@@ -24,6 +24,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from aggregator import __version__, status
 from aggregator import config as configuration
+from aggregator.callbacks import Callbacks
 from aggregator.config import Config
 from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log
 from aggregator.errors import AggregatorError, ConfigError
@@ -128,6 +129,14 @@ class Service:
             pipeline.publisher.page,
             prefix=config.site.prefix,
             main_feed=config.feeds[0].slug if config.feeds else "news",
+            hooks=Callbacks(
+                pipeline.store,
+                pipeline.database,
+                pipeline.metrics,
+                self._log,
+                pipeline.now,
+                max_body=config.fetch.max_body,
+            ),
         )
         views = AdminViews(
             metrics=pipeline.metrics.expose,
@@ -138,7 +147,8 @@ class Service:
         token = config.admin.token.get_secret_value() if config.admin.token else None
         admin = AdminSite(views, pipeline.publisher.pages, token)
         for name, answerer, address in (("public", public, config.site.listen), ("admin", admin, config.admin.listen)):
-            listener = await listen(answerer, str(address), inherited.get(name, ()))
+            taker = public if answerer is public else None
+            listener = await listen(answerer, str(address), inherited.get(name, ()), taker)
             self.listeners.append(listener)
             stack.push_async_callback(listener.stop)
 
@@ -158,6 +168,7 @@ class Service:
         jobs = []
         if role.polls:
             jobs.append(Job("poll", pipeline.poll_due, {"seconds": TICK}))
+            jobs.append(Job("push", pipeline.push_due, {"seconds": TICK}))
         if role.edits:
             jobs.append(Job("archive", pipeline.archive, {"minutes": 10, "jitter": 60}))
             jobs.append(Job("prune", pipeline.prune, {"hours": 6, "jitter": 600}))

@@ -18,6 +18,7 @@ from aggregator.errors import AggregatorError
 from aggregator.pipeline import PassReport, Pipeline, utc_now
 from aggregator.publish.export import export as write_site
 from aggregator.store import Pruned
+from aggregator.subscriber import obstacle
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -76,6 +77,8 @@ def check(options: argparse.Namespace, console: Console) -> int:
     config = load_config(options)
     for remark in configuration.remarks(config):
         console.say(remark)
+    if config.websub.subscribe and (hindrance := obstacle(config)):
+        console.say(f"websub.subscribe: {hindrance}: nothing is subscribed")
     enabled = sum(1 for source in config.sources if source.enabled)
     files = joined(str(file) for file in config.files) or "the packaged defaults"
     console.print(

@@ -36,13 +36,14 @@ def list_(options: argparse.Namespace, console: Console) -> int:
             source["health"],
             sections.get(source["url"]) or "-",
             source["next_poll"],
+            source["next_poll_why"] or "-",
             source["url"],
             source["title"],
-            source["reason"] or source["next_poll_why"] or "",
+            source["reason"] or "",
         )
         for source in report["sources"]
     ]
-    console.table(rows, ("HEALTH", "SECTION", "NEXT POLL", "URL", "TITLE", "REASON"))
+    console.table(rows, ("HEALTH", "SECTION", "NEXT POLL", "WHY THEN", "URL", "TITLE", "REASON"))
     return DONE
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from aggregator.config import Config
+from aggregator.ingest.websub import PushState
 from aggregator.status import source_report
 from aggregator.store import Store
 from aggregator.types import FeedState, StoredEntry, Story
@@ -44,7 +45,10 @@ def _of_address(store: Store, config: Config, url: str, now: datetime) -> dict[s
 
 def _of_feed(store: Store, state: FeedState, is_enabled: bool, now: datetime) -> dict[str, Any]:
     entries = store.counts(now).by_feed.get(state.feed_id, 0)
-    report = source_report(state.url, state.title or state.url, state, entries, is_enabled=is_enabled)
+    title = state.title or state.url
+    known = store.subscriptions_of(state.feed_id)
+    push = next((one for one in known if one.state not in (PushState.LEAVING, PushState.LEFT)), None)
+    report = source_report(state.url, title, state, entries, is_enabled=is_enabled, push=push)
     return {
         "kind": "feed",
         **report,
@@ -143,6 +147,11 @@ def _feed_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"  health {found['health']}" + (f": {found['reason']}" if found["reason"] else "")
     yield f"  {found['entries']} entries, last success {found['last_success'] or 'never'}"
     yield f"  next poll {found['next_poll'] or 'at once'}: {found['next_poll_why'] or 'not polled yet'}"
+    if push := found["push"]:
+        until = f" until {push['lease_until']}" if push["lease_until"] else ""
+        yield f"  pushed by {push['hub']}: {push['state']}{until}, last push {push['last_push'] or 'never'}"
+        if push["reason"]:
+            yield f"    {push['reason']}"
 
 
 def _plain_lines(found: dict[str, Any]) -> Iterator[str]:

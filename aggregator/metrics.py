@@ -46,6 +46,11 @@ class Metrics:
         self.loop_lag = Gauge(
             "bmn_loop_lag_seconds", "Worst delay of the event loop in the last minute", registry=registry
         )
+        self.pushes = Counter("bmn_pushes", "Pushes of hubs by what became of them", ["result"], registry=registry)
+        self.hub_questions = Counter(
+            "bmn_hub_questions", "Questions to hubs by mode and outcome", ["mode", "outcome"], registry=registry
+        )
+        self.subscriptions = Gauge("bmn_subscriptions", "Subscriptions at hubs by state", ["state"], registry=registry)
         self.reloads = Counter("bmn_config_reloads", "Reloads of the configuration", ["result"], registry=registry)
         self.last_progress = Gauge(
             "bmn_last_progress_timestamp_seconds", "When a stage last made progress", ["stage"], registry=registry

@@ -30,6 +30,7 @@ from aggregator.publish.shelf import Shelf
 from aggregator.publisher import Publisher
 from aggregator.roles import Role
 from aggregator.store import Pruned, Store
+from aggregator.subscriber import Subscriber
 from aggregator.types import FeedState
 from aggregator.workers import Workers
 
@@ -69,9 +70,11 @@ class Pipeline:
         now: Callable[[], datetime],
         writer: ThreadPoolExecutor,
         role: Role,
+        subscriber: Subscriber,
     ) -> None:
         self.config, self.store, self.role = config, store, role
         self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
+        self.subscriber = subscriber
         self.metrics, self.log, self.now = metrics, log, now
         self._writer = writer
         self._printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
@@ -118,7 +121,11 @@ class Pipeline:
             editor = Editor(store, metrics, log, now)
             publisher = Publisher(store, Shelf(), metrics, log, now, notice)
             stack.callback(publisher.close)
-            pipeline = cls(config, store, poller, editor, publisher, workers, metrics, log, now, writer, role)
+            subscriber = Subscriber(store, database, poller, fetcher, metrics, log, now)
+            stack.push_async_callback(subscriber.stop)
+            pipeline = cls(
+                config, store, poller, editor, publisher, workers, metrics, log, now, writer, role, subscriber
+            )
             await pipeline.configure(config, sync=is_alone)
             await poller.remember()
             await database(editor.rebuild)
@@ -135,6 +142,7 @@ class Pipeline:
             await self.database(self.store.sync_feeds, config.sources, self.now())
         self.config = config
         self.poller.configure(config)
+        self.subscriber.configure(config)
         self.editor.configure(config)
         self.publisher.configure(config)
 
@@ -145,6 +153,11 @@ class Pipeline:
         begun = await self.poller.start_due()
         self._progressed("poll")
         return begun
+
+    async def push_due(self) -> int:
+        """Ask the hubs that are due and begin to read what hubs brought; how many pushes."""
+        await self.subscriber.tick()
+        return await self.poller.read_pushes()
 
     async def group_new(self) -> GroupTotals:
         """Put every ungrouped entry into a story and file the stories touched."""

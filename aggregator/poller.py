@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -19,11 +19,12 @@ from aggregator.daemon import Log
 from aggregator.ingest import addresses, polling
 from aggregator.ingest.changes import feed_changes
 from aggregator.ingest.fetch import Fetcher
-from aggregator.ingest.hosts import HORIZON, HostState, Lane, host_after, spread
+from aggregator.ingest.hosts import HORIZON, HostState, Lane, host_after, spread, turn
 from aggregator.ingest.polling import PollPolicy
 from aggregator.metrics import Metrics
 from aggregator.store import Store
 from aggregator.types import (
+    Answered,
     FailureReason,
     FeedChanges,
     FeedState,
@@ -35,13 +36,18 @@ from aggregator.types import (
     ParsedFeed,
     ParseFailed,
     PollResult,
+    Pushed,
+    Validators,
 )
 from aggregator.workers import Workers
 
 T = TypeVar("T")
+Reply = TypeVar("Reply", bound=FetchOutcome | Answered)
 
 _BATCH = 200  # results a transaction; more only delays the first reader
 _ROOM = 2000  # polls begun or waiting for their host's turn; more are left to the next look
+_PUSHES = 50  # pushes read at a time
+_PUSH_LEASE = timedelta(minutes=5)  # after which a push whose reader died is read by another
 _QUEUE = 400  # results waiting for the writer before polls wait too: bounds memory
 
 
@@ -95,6 +101,7 @@ class Poller:
         self._slots = asyncio.Semaphore(1)
         self._is_stopping = False
         self.totals = PollTotals()
+        self.after_commit: Callable[[PollResult], None] = lambda _: None  # hears of every poll once it is stored
 
     async def remember(self) -> None:
         """Take up what was learned of hosts before the last stop."""
@@ -197,10 +204,14 @@ class Poller:
                 self._log.error("poll_crashed", feed=urls.for_log(feed.url), error=repr(error), exc_info=True)
                 result = self._crashed(feed, error)
         await self._results.put(result)
-        if isinstance(result.outcome, ParseFailed) or self._is_exempt(host):
+        if isinstance(result.outcome, ParseFailed | Pushed) or self._is_exempt(host):
             return True
+        return self._learn(host, result.outcome)
+
+    def _learn(self, host: str, outcome: FetchOutcome | Answered) -> bool:
+        """Note how a host took a request; whether it bears another."""
         before = self._hosts.get(host) or HostState(host)
-        after = host_after(before, result.outcome, self._now())
+        after = host_after(before, outcome, self._now())
         if after != before:
             self._hosts[host] = after
             self._lessons[host] = after
@@ -235,7 +246,8 @@ class Poller:
             moved = urls.for_log(state.current_url)
             self._log.warning("feed_moved", feed=urls.for_log(feed.url), to=moved, remedy="put it into sources.yaml")
         self._metrics.poll_seconds.observe((now - begun_at).total_seconds())
-        return PollResult(state, parsed if isinstance(parsed, ParseFailed) else outcome, changes, now)
+        made = parsed if isinstance(parsed, ParseFailed) else outcome
+        return PollResult(state, made, changes, now, feed.last_success_at)
 
     def _request(self, feed: FeedState, source: Source | None) -> FetchRequest:
         proxy = (source.proxy if source else None) or self._proxy
@@ -269,6 +281,66 @@ class Poller:
         outcome = FetchFailed(feed.current_url, FailureReason.INTERNAL, f"internal error: {error!r}")
         return PollResult(polling.after_poll(feed, outcome, None, self._policy, now), outcome, FeedChanges(), now)
 
+    # ------------------------------------------------------------ beside the polls
+
+    async def in_turn(self, url: str, question: Callable[[], Awaitable[Reply]]) -> Reply | None:
+        """The answer to another question to the host of `url`, asked in its rhythm; None where it wants patience."""
+        host = urls.host_key(url)
+        if self._is_exempt(host):
+            return await question()
+        async with self._turn(host):
+            wait, after = turn(self._hosts.get(host) or HostState(host), self._now())
+            if wait > HORIZON:
+                return None
+            self._hosts[host] = after
+            await asyncio.sleep(wait)
+            answer = await question()
+            self._learn(host, answer)
+            return answer
+
+    async def read_pushes(self) -> int:
+        """Begin to read what hubs brought; how many pushes that were. They are committed as polls are."""
+        waiting = await self._database(self._store.waiting_pushes, self._now(), _PUSHES)
+        chosen = [push_id for push_id, feed_id in waiting if feed_id not in self._in_flight]
+        if not chosen or self._is_stopping:
+            return 0
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_for_ever(), name="flush")
+        claimed = await self._database(self._store.claim_pushes, chosen, self._now(), _PUSH_LEASE, None)
+        for pushed, feed in claimed:
+            self._in_flight.add(feed.feed_id)
+            task = asyncio.create_task(self._read_push(pushed, feed), name=f"push {feed.feed_id}")
+            self._lanes.add(task)
+            task.add_done_callback(self._lanes.discard)
+        return len(claimed)
+
+    async def _read_push(self, pushed: Pushed, feed: FeedState) -> None:
+        headers = {"content-type": pushed.content_type} if pushed.content_type else {}
+        document = Fetched(pushed.url, pushed.url, 200, headers, pushed.body, b"", Validators())
+        try:
+            now = self._now()
+            parsed, changes = await self._understand(feed, self._sources.get(feed.url), document, now)
+            if isinstance(parsed, ParseFailed):
+                await self._give_up_push(pushed, feed, f"{parsed.reason}: {parsed.detail}")
+                return
+            state = polling.after_push(feed, polling.arrivals(changes, now), now)
+            await self._results.put(PollResult(state, pushed, changes, now, feed.last_success_at))
+        except Exception as error:
+            self._log.error("push_crashed", feed=urls.for_log(feed.url), error=repr(error), exc_info=True)
+            await self._give_up_push(pushed, feed, "internal error")
+        finally:
+            self._in_flight.discard(feed.feed_id)
+
+    async def _give_up_push(self, pushed: Pushed, feed: FeedState, detail: str) -> None:
+        """What a hub brought and nobody can read says at least that there is news: the feed is asked for it."""
+        self._metrics.pushes.labels("unreadable").inc()
+        self._log.warning("push_unreadable", feed=urls.for_log(feed.url), detail=detail)
+        await self._database(self._store.give_up_push, pushed.push_id, feed.feed_id)
+        soonest = (feed.last_poll_at or self._now()) + self._policy.fastest
+        due = max(self._now(), soonest)
+        if feed.next_poll_at is not None and feed.next_poll_at > due:
+            await self._database(self._store.poll_at, [feed.feed_id], due, "a push that cannot be read")
+
     # ------------------------------------------------------------ committing
 
     async def _flush_for_ever(self) -> None:
@@ -300,7 +372,7 @@ class Poller:
 
     def _account(self, result: PollResult) -> None:
         totals, outcome, state = self.totals, result.outcome, result.state
-        totals.polled += 1
+        self.after_commit(result)
         self._metrics.last_progress.labels("poll").set_to_current_time()
         for change, number in (
             ("new", len(result.changes.new)),
@@ -310,6 +382,12 @@ class Poller:
         ):
             if number:
                 self._metrics.entries.labels(change).inc(number)
+        if isinstance(outcome, Pushed):
+            self._metrics.pushes.labels("read").inc()
+            added, changed = len(result.changes.new), len(result.changes.updated)
+            self._log.info("push", feed=urls.for_log(state.url), added=added, changed=changed, bytes=len(outcome.body))
+            return
+        totals.polled += 1
         if isinstance(outcome, FetchFailed | ParseFailed):
             totals.failed += 1
             self._metrics.polls.labels("failed").inc()

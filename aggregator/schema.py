@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0005"  # the newest of `migrations/versions`
+REVISION = "0006"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -68,6 +68,7 @@ feeds = sa.Table(
     sa.Column("lease_until", Time, nullable=False),  # 0: nobody's
     sa.Column("lease_owner", sa.Text),
     sa.Column("host", sa.Text),  # `urls.host_key` of `current_url`
+    sa.Column("pushed_until", Time),  # until when the safety poll is enough; written by subscriptions alone
 )
 
 hosts = sa.Table(
@@ -77,6 +78,40 @@ hosts = sa.Table(
     sa.Column("memory", Json, nullable=False),
     sa.Column("lease_until", Time, nullable=False, server_default="0"),  # once over: when its poller last asked it
     sa.Column("lease_owner", sa.Text),
+)
+
+# ingest.websub.Subscription. Several of one feed: the one in use, and those that a hub has yet to let go.
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("feed_id", sa.ForeignKey(feeds.c.feed_id), nullable=False, index=True),
+    sa.Column("topic_url", sa.Text, nullable=False),
+    sa.Column("hub_url", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("ask_at", Time, index=True),
+    sa.Column("asked_at", Time),
+    sa.Column("verified_at", Time),
+    sa.Column("lease_until", Time),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("pushed_at", Time),
+    sa.Column("recent", Json),
+    sa.Column("misses", sa.Integer, nullable=False),
+)
+
+# What hubs brought and nobody has read yet. The answer to the hub is given when it stands here.
+pushes = sa.Table(
+    "pushes",
+    metadata,
+    sa.Column("push_id", Id, primary_key=True),
+    sa.Column("feed_id", sa.ForeignKey(feeds.c.feed_id), nullable=False),
+    sa.Column("topic_url", sa.Text, nullable=False),
+    sa.Column("received_at", Time, nullable=False),
+    sa.Column("content_type", sa.Text),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("lease_until", Time, nullable=False),  # 0: nobody's
 )
 
 stories = sa.Table(

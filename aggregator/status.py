@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aggregator import opml, urls
 from aggregator.config import Config
+from aggregator.ingest.websub import PushState, Subscription
 from aggregator.store import Store
 from aggregator.types import FeedState, Health
 
@@ -18,12 +19,14 @@ def report(store: Store, config: Config, now: datetime) -> dict[str, Any]:
     """`{"sources": […], "queues": {…}, "freshness": {…}}`; times as RFC 3339, None for never, seconds for delays."""
     counts = store.counts(now)
     states = {feed.url: feed for feed in store.feeds(active_only=False)}
+    pushes = {one.feed_id: one for one in store.subscriptions() if one.state is not PushState.LEAVING}
     sources = []
     for source in config.sources:
         state = states.get(source.url)
         title = source.title or (state.title if state else None) or urls.host_key(source.url)
         entries = counts.by_feed.get(state.feed_id, 0) if state else 0
-        sources.append(source_report(source.url, title, state, entries, is_enabled=source.enabled))
+        push = pushes.get(state.feed_id) if state else None
+        sources.append(source_report(source.url, title, state, entries, is_enabled=source.enabled, push=push))
     fresh = store.freshness(now - FRESHNESS_OVER)
     oldest = (now - counts.oldest_ungrouped).total_seconds() if counts.oldest_ungrouped else 0.0
     return {
@@ -50,8 +53,16 @@ def report(store: Store, config: Config, now: datetime) -> dict[str, Any]:
     }
 
 
-def source_report(url: str, title: str, state: FeedState | None, entries: int, *, is_enabled: bool) -> dict[str, Any]:
-    """One source as status shows it; its address without secrets."""
+def source_report(
+    url: str,
+    title: str,
+    state: FeedState | None,
+    entries: int,
+    *,
+    is_enabled: bool,
+    push: Subscription | None = None,
+) -> dict[str, Any]:
+    """One source as status shows it; its address without secrets. `push` is its subscription at a hub."""
     health = Health.DISABLED if not is_enabled else state.health if state else Health.NEW
     return {
         "url": urls.for_log(url),
@@ -63,7 +74,32 @@ def source_report(url: str, title: str, state: FeedState | None, entries: int, *
         "next_poll": _time(state.next_poll_at) if state and is_enabled else None,
         "next_poll_why": state.next_poll_why if state and is_enabled else None,
         "moved_to": urls.for_log(state.current_url) if state and state.current_url != url else None,
+        "push": _push_report(push) if push else None,
+        "discovery": _discovery(state) if state else None,
     }
+
+
+def _push_report(push: Subscription) -> dict[str, Any]:
+    """How a feed is pushed; neither the callback nor the secret, with which anybody could push."""
+    return {
+        "state": str(push.state),
+        "is_trusted": push.trusted_until is not None,
+        "hub": urls.for_log(push.hub_url),
+        "topic": urls.for_log(push.topic_url),
+        "lease_until": _time(push.lease_until),
+        "last_push": _time(push.pushed_at),
+        "misses": push.misses,
+        "reason": push.reason,
+    }
+
+
+def _discovery(state: FeedState) -> dict[str, Any] | None:
+    """What a dead feed's site offered when we asked it, None where we did not."""
+    asked = state.memory.get("discovery")
+    if not isinstance(asked, dict):
+        return None
+    at = datetime.fromtimestamp(asked.get("at", 0), UTC)
+    return {"asked": _time(at), "found": [urls.for_log(url) for url in asked.get("found", ())]}
 
 
 def reason(state: FeedState | None, health: Health) -> str:
@@ -75,7 +111,9 @@ def reason(state: FeedState | None, health: Health) -> str:
     if state.failure_reason is None:
         return ""
     times = f", {state.failures} times in a row" if state.failures > 1 else ""
-    return f"{state.failure_reason}: {state.failure_detail or 'no detail'}{times}"
+    found = (_discovery(state) or {}).get("found")
+    offer = f"; its site now offers {found[0]}, put it into sources.yaml if it is the same" if found else ""
+    return f"{state.failure_reason}: {state.failure_detail or 'no detail'}{times}{offer}"
 
 
 def sources_opml(config: Config) -> bytes:

@@ -111,6 +111,7 @@ class FeedState:
     last_success_at: datetime | None = None
     last_change_at: datetime | None = None
     memory: Mapping[str, object] = field(default_factory=dict)
+    pushed_until: datetime | None = None  # until when a hub is trusted to push its news (ingest.websub)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,19 @@ class Answered:
     headers: Mapping[str, str]
     said: str = ""
     took: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A document that a hub brought: not what the feed's address answers, so it says nothing about validators nor about
+    entries it does not hold. `push_id` is the store's, taken off with the result."""
+
+    push_id: int
+    feed_id: int
+    url: str
+    content_type: str | None
+    body: bytes
+    received_at: datetime
 
 
 # ---------------------------------------------------------------- documents
@@ -307,9 +321,10 @@ class PollResult:
     """One poll, to be committed as one unit: the entries and the state (with the validators) that vouches for them."""
 
     state: FeedState
-    outcome: FetchOutcome | ParseFailed
+    outcome: FetchOutcome | ParseFailed | Pushed
     changes: FeedChanges = FeedChanges()
     polled_at: datetime | None = None
+    last_success_at: datetime | None = None  # of the poll before
 
 
 # ---------------------------------------------------------------- stories

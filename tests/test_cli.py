@@ -62,6 +62,12 @@ def test_explain_tells_of_a_feed_why_it_is_polled_when_it_is(polled):
     assert "health ok" in said
 
 
+def test_the_list_of_sources_shows_when_the_next_poll_is_and_why(polled):
+    good, broken = polled.bmn("sources", "list").stdout.splitlines()
+    assert "rhythm: about" in good
+    assert "back-off after 1 failure: http" in broken
+
+
 def test_explain_of_nothing_known_fails_with_a_remedy(polled):
     failed = polled.bmn("explain", "https://example.org/nowhere")
     assert failed.returncode == 1

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from aggregator.ingest import politeness
 from aggregator.ingest.addresses import Network, is_local_host
 from aggregator.ingest.polling import MAX_DEMAND, PollPolicy
-from aggregator.types import FeedState, FetchOutcome
+from aggregator.types import Answered, FeedState, FetchOutcome
 from aggregator.urls import host_key
 
 SPACING = 1.0  # seconds between the starts of two requests to one host that never complained
@@ -79,7 +79,7 @@ class Layout:
     hosts: tuple[HostState, ...]
 
 
-def host_after(host: HostState, outcome: FetchOutcome, now: datetime) -> HostState:
+def host_after(host: HostState, outcome: FetchOutcome | Answered, now: datetime) -> HostState:
     """The host after one of its answers: slower after a complaint, rationed by its quota, forgiven with time."""
     demand = politeness.retry_after(outcome.headers, now)
     status = outcome.status
@@ -105,6 +105,16 @@ def host_after(host: HostState, outcome: FetchOutcome, now: datetime) -> HostSta
     if host.complained_at is not None and now - host.complained_at < EASE_AFTER:
         return host
     return replace(host, spacing=max(host.spacing / 2, SPACING), complained_at=now)
+
+
+def turn(host: HostState, now: datetime) -> tuple[float, HostState]:
+    """Seconds until the host may be asked one thing more, and the host with that request handed out."""
+    starts = [now]
+    if host.until is not None:
+        starts.append(host.until)
+    if host.last_at is not None:
+        starts.append(host.last_at + timedelta(seconds=host.spacing))
+    return (max(starts) - now).total_seconds(), replace(host, last_at=max(starts))
 
 
 def spread(
@@ -135,12 +145,7 @@ def spread(
 def _one_host(
     host: HostState, feeds: list[FeedState], policy: PollPolicy, now: datetime, horizon: float
 ) -> tuple[list[Lane], list[FeedState], HostState]:
-    starts = [now]
-    if host.until is not None:
-        starts.append(host.until)
-    if host.last_at is not None:
-        starts.append(host.last_at + timedelta(seconds=host.spacing))
-    delay = (max(starts) - now).total_seconds()
+    delay, _ = turn(host, now)
     fitting = max(0, int((horizon - delay) / host.spacing) + 1) if delay <= horizon else 0
     width = min(max(policy.per_host, 1), max(fitting, 1), len(feeds))
     chosen, rest = feeds[:fitting], feeds[fitting:]

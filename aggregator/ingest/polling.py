@@ -4,8 +4,8 @@ Pure; the clock and the policy are arguments, the store keeps what is returned. 
 `politeness`, what the feed's history says in `rhythm`, whether it has moved in `moves`, what hosts bear in `hosts`.
 
 In order: a failure backs off; the operator's `every` for the source, or the feed's rhythm between `fastest` and
-`slowest`; no sooner than the document and the cache headers wish (rhythm only); outside skipHours and skipDays
-(rhythm only); never before Retry-After or the end of a used-up rate limit.
+`slowest`, or rarely while a hub pushes it; no sooner than the document and the cache headers wish (rhythm only);
+outside skipHours and skipDays (rhythm only); never before Retry-After or the end of a used-up rate limit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
-from aggregator.ingest import moves, politeness, rhythm
+from aggregator.ingest import moves, politeness, rhythm, websub
 from aggregator.ingest.politeness import Wish
 from aggregator.types import (
     FailureReason,
@@ -34,6 +34,7 @@ from aggregator.types import (
 MAX_FRESHNESS = timedelta(hours=6)  # cache headers in the wild claim years, set for pictures
 MAX_DEMAND = timedelta(days=3)  # Retry-After and rate limits: longer ones are mistakes, this rare a question no burden
 MONTH = timedelta(days=30)
+SAFETY_POLL = timedelta(hours=6)  # of a feed that a hub pushes: finds out what the hub forgot
 BLOCKED_FROM = timedelta(hours=1)
 MAX_BACK_OFF = timedelta(hours=24)
 JITTER = 0.05
@@ -117,7 +118,8 @@ def _succeeded(
 ) -> FeedState:
     hints = parsed.hints if parsed is not None else state.hints
     memory = _remembered(state, outcome, parsed, now, arrivals)
-    due, why = _next(memory, outcome, policy, hints, state.url, now)
+    is_pushed = state.pushed_until is not None and state.pushed_until > now
+    due, why = _next(memory, outcome, policy, hints, state.url, now, is_pushed=is_pushed)
     after = replace(
         state,
         validators=outcome.validators,
@@ -158,6 +160,12 @@ def _remembered(
 ) -> dict[str, object]:
     """The feed's memory with what this poll taught; the same content after a 304, which therefore costs no write."""
     memory = dict(state.memory)
+    memory.pop("discovery", None)
+    if isinstance(outcome, Fetched) and parsed is not None:
+        offered = websub.offer(outcome.headers, parsed, outcome.final_url)
+        memory.pop("push", None)
+        if offered is not None:
+            memory["push"] = offered.to_json()
     if outcome.final_url != state.current_url:
         memory["validated_url"] = outcome.final_url
     else:
@@ -178,11 +186,16 @@ def _next(
     hints: FeedHints,
     url: str,
     now: datetime,
+    *,
+    is_pushed: bool,
 ) -> tuple[datetime, str]:
     if policy.source_every is not None:
         best = Wish(policy.source_every, f"every {_span(policy.source_every)}, as configured")
     else:
         best = _learned(memory, policy, url, now)
+        safety = min(SAFETY_POLL, policy.slowest)
+        if is_pushed and safety >= best.wait:
+            best = Wish(safety * (1 - JITTER * _share(url, "safety")), "pushed by its hub, polled to be safe")
         for wish, most in (
             (politeness.document_wish(hints, now), policy.slowest),
             (politeness.freshness(outcome.headers, now), min(MAX_FRESHNESS, policy.slowest)),
@@ -260,16 +273,27 @@ def _back_off(reason: FailureReason, failures: int, policy: PollPolicy, url: str
     return wait * (1 - 4 * JITTER * _share(url, failures)), what
 
 
+def after_push(state: FeedState, arrivals: tuple[datetime, ...], now: datetime) -> FeedState:
+    """The feed after a push that brought new entries at these times. Its next poll, its validators and all that an
+    answer of its own address vouches for stay as they are, so that the next conditional GET remains honest."""
+    known = rhythm.from_json(state.memory.get("rhythm"))
+    if known is None or not arrivals:
+        return replace(state, last_change_at=now)
+    learned = rhythm.with_arrivals(known, arrivals, state.last_success_at, now).to_json()
+    return replace(state, last_change_at=now, memory={**state.memory, "rhythm": learned})
+
+
 def wants_discovery(state: FeedState, now: datetime) -> bool:
     """Whether to ask the feed's site where its feed is now: no document for long, and we have not asked this week."""
-    if state.site_url is None or state.failures < 3 or state.failure_reason not in _DEAD:
+    is_dead = (state.failure_reason in _DEAD and state.failures >= 3) or state.failure_reason is FailureReason.GONE
+    if state.site_url is None or not is_dead:
         return False
     asked = state.memory.get("discovery")
     last = asked.get("at", 0) if isinstance(asked, dict) else 0
     return now.timestamp() - last >= timedelta(days=7).total_seconds()
 
 
-_DEAD = (FailureReason.GONE, FailureReason.NOT_A_FEED, FailureReason.HTTP, FailureReason.DNS, FailureReason.REDIRECTS)
+_DEAD = (FailureReason.NOT_A_FEED, FailureReason.HTTP, FailureReason.DNS, FailureReason.REDIRECTS)
 
 
 def with_discovery(state: FeedState, found: tuple[str, ...], now: datetime) -> FeedState:

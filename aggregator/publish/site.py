@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aggregator.publish.answers import (
@@ -47,7 +48,16 @@ class Page:
 PageProvider = Callable[[str, Mapping[str, str]], Awaitable[Page | None]]
 
 
+class Hooks(Protocol):
+    """Who answers what hubs ask and bring at `/websub/{token}` (`callbacks`)."""
+
+    async def asked(self, token: str, query: Mapping[str, str]) -> Answer: ...
+    async def expects(self, token: str) -> int | Answer: ...
+    async def brought(self, token: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
+
+
 _BUSY = Page(503)
+_HOOKS = "/websub/"
 
 
 def weight(page: Page) -> int:
@@ -74,7 +84,9 @@ class PublicSite:
         kept: int = 512,
         kept_bytes: int = 16 << 20,
         workers: int = 8,
+        hooks: Hooks | None = None,
     ) -> None:
+        self._hooks = hooks
         self._shelf, self._pages, self._prefix, self._main_feed = shelf, pages, prefix.rstrip("/"), main_feed
         self._documents = shelf.documents
         self._ready: dict[str, Ready] = {}
@@ -85,7 +97,8 @@ class PublicSite:
 
     def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
         if method not in READ_METHODS:
-            return method_not_allowed()
+            is_push = method == "POST" and self._hooks is not None and (self._path(target) or "").startswith(_HOOKS)
+            return None if is_push else method_not_allowed()
         ready = self._on_shelf(target)
         if ready is None:
             path = self._path(target)
@@ -96,7 +109,11 @@ class PublicSite:
 
     async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         path = self._path(target) or ""
-        page, ready = await self._page(path, dict(parse_qsl(urlsplit(target).query, max_num_fields=20)))
+        if self._hooks is not None and path.startswith(_HOOKS):
+            if method != "GET":
+                return method_not_allowed("GET, POST")
+            return await self._hooks.asked(path.removeprefix(_HOOKS), _query(target))
+        page, ready = await self._page(path, _query(target))
         if page is None:
             return self._not_found(path, headers)
         if page.location is not None:
@@ -106,6 +123,18 @@ class PublicSite:
         if ready is None:
             return plain(page.status, "too many ask at once", (("Retry-After", "5"),))
         return ready.answer(headers, page.status)
+
+    async def expects(self, target: str, headers: Mapping[str, str]) -> int | Answer:
+        """`answers.Taker`: how much a hub may bring here."""
+        if self._hooks is None:
+            return method_not_allowed()
+        return await self._hooks.expects((self._path(target) or "").removeprefix(_HOOKS))
+
+    async def take(self, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """`answers.Taker`: what a hub brings."""
+        if self._hooks is None:
+            return method_not_allowed()
+        return await self._hooks.brought((self._path(target) or "").removeprefix(_HOOKS), headers, body)
 
     def _on_shelf(self, path: str) -> Ready | None:
         documents = self._shelf.documents
@@ -141,7 +170,7 @@ class PublicSite:
             return redirect(302, location, _FOR_A_FEED, (("Vary", "Accept"),))
         if path is not None and len(path) > 1 and path.endswith("/") and path[:-1] in self._shelf.documents:
             return redirect(308, self._prefix + path[:-1], FOR_A_PAGE)
-        if path is None or self._pages is None:
+        if path is None or (self._pages is None and not (self._hooks and path.startswith(_HOOKS))):
             return self._not_found(path, headers)
         return None
 
@@ -182,3 +211,11 @@ class PublicSite:
             raise
         finally:
             del self._asking[key]
+
+
+def _query(target: str) -> dict[str, str]:
+    """The query's fields, each once; none where there are more than anybody needs."""
+    try:
+        return dict(parse_qsl(urlsplit(target).query, max_num_fields=20))
+    except ValueError:
+        return {}

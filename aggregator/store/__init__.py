@@ -6,9 +6,9 @@ done raises StoreError and leaves everything as it was. See docs/decisions/store
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from aggregator.errors import AlreadyRunning, StoreError
+from aggregator.ingest.websub import Subscription
 from aggregator.schema import meta
 from aggregator.store import (
     archives,
@@ -28,6 +29,7 @@ from aggregator.store import (
     leases,
     numbers,
     polls,
+    push,
     stories,
     upgrade,
 )
@@ -41,6 +43,7 @@ from aggregator.store.leases import Claimed, Lease, LeasedHost
 from aggregator.store.lock import EditorLock
 from aggregator.store.numbers import Counts, Delay, Freshness
 from aggregator.store.polls import Applied
+from aggregator.store.push import Decide
 from aggregator.store.rows import StoryRecord, StoryTombstone
 from aggregator.store.stories import Saved, StoryFilter
 from aggregator.types import (
@@ -49,6 +52,7 @@ from aggregator.types import (
     ParsedFeed,
     Placement,
     PollResult,
+    Pushed,
     Sectioning,
     SourceRef,
     StoredEntry,
@@ -253,6 +257,85 @@ class Store:
         """Replace what is remembered of these hosts; an empty memory forgets the host."""
         with self._database.write() as connection:
             feeds.save_host_memory(connection, memory)
+
+    def failing_feeds(self) -> list[FeedState]:
+        """The enabled feeds whose last poll failed."""
+        with self._database.read() as connection:
+            return feeds.failing(connection)
+
+    def remember(self, feed_id: int, change: Callable[[FeedState], Mapping[str, object] | None]) -> FeedState | None:
+        """Replace a feed's memory by what `change` makes of its state; the state after, None for nothing to change."""
+        with self._database.write() as connection:
+            return feeds.remember(connection, feed_id, change)
+
+    # ------------------------------------------------------------ push
+
+    def subscription(self, token: str) -> Subscription | None:
+        """The subscription whose callback ends in `token`, also one that is over."""
+        with self._database.read() as connection:
+            return push.one(connection, token)
+
+    def subscriptions(self) -> list[Subscription]:
+        """All that are not over."""
+        with self._database.read() as connection:
+            return push.everyone(connection)
+
+    def subscriptions_to_ask(self, now: datetime, limit: int) -> list[Subscription]:
+        """Those whose hub is to be asked by now, and those whose lease ran out."""
+        with self._database.read() as connection:
+            return push.to_ask(connection, now, limit)
+
+    def subscriptions_of(self, feed_id: int) -> list[Subscription]:
+        """Those of one feed, also those that are over."""
+        with self._database.read() as connection:
+            return push.of_feed(connection, feed_id)
+
+    def subscription_counts(self) -> dict[str, int]:
+        """How many subscriptions are in each state."""
+        with self._database.read() as connection:
+            return push.counts(connection)
+
+    def begin_subscription(self, subscription: Subscription) -> bool:
+        """Add it unless its feed has one of that hub and topic; whether it was added."""
+        with self._database.write() as connection:
+            return push.begin(connection, subscription)
+
+    def change_subscription(
+        self, token: str, decide: Decide, now: datetime, due_at: datetime | None = None
+    ) -> tuple[Subscription, Subscription] | None:
+        """Before and after, in one transaction; None where there is none or `decide` says None: nothing changes.
+
+        A feed that is no longer pushed is due at `due_at` (None: at once).
+        """
+        with self._database.write() as connection:
+            return push.change(connection, token, decide, now, due_at)
+
+    def forget_left(self, now: datetime) -> int:
+        """Take out subscriptions that have been over for a month; how many."""
+        with self._database.write() as connection:
+            return push.forget_left(connection, now)
+
+    def put_push(self, token: str, decide: Decide, content_type: str | None, body: bytes, now: datetime) -> bool | None:
+        """Keep what a hub brought until it is read; None where `decide` does not want it, False where too many wait."""
+        with self._database.write() as connection:
+            return push.put(connection, token, decide, content_type, body, now)
+
+    def waiting_pushes(self, now: datetime, limit: int) -> list[tuple[int, int]]:
+        """(push id, feed id) of what can be read now, the oldest first, one of a feed."""
+        with self._database.read() as connection:
+            return push.waiting(connection, now, limit)
+
+    def claim_pushes(
+        self, push_ids: Sequence[int], now: datetime, lease: timedelta, worker_id: str | None
+    ) -> list[tuple[Pushed, FeedState]]:
+        """Those that nobody else has, with their feeds, both ours until applied or `lease` is over."""
+        with self._database.write() as connection:
+            return push.claim(connection, push_ids, now, lease, worker_id)
+
+    def give_up_push(self, push_id: int, feed_id: int) -> None:
+        """Take out a push that cannot be read, and give its feed back."""
+        with self._database.write() as connection:
+            push.give_up(connection, push_id, feed_id)
 
     # ------------------------------------------------------------ entries
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -154,6 +154,43 @@ _SAVE = (
 def save_states(connection: sa.Connection, values: list[Values]) -> None:
     if values:
         connection.execute(_SAVE, values)
+
+
+_SAVE_PUSHED = (
+    sa.update(feeds)
+    .where(feeds.c.feed_id == sa.bindparam("at_feed"))
+    .values(
+        memory=sa.bindparam("memory"),
+        last_change_at=sa.bindparam("last_change_at"),
+        lease_until=0,
+        lease_owner=None,
+    )
+)
+
+
+def save_pushed(connection: sa.Connection, values: list[Values]) -> None:
+    """What a push teaches: nothing of validators, health or the next poll, which a poll may be changing meanwhile."""
+    if values:
+        names = ("at_feed", "memory", "last_change_at")
+        connection.execute(_SAVE_PUSHED, [{name: row[name] for name in names} for row in values])
+
+
+def remember(
+    connection: sa.Connection, feed_id: int, change: Callable[[FeedState], Mapping[str, object] | None]
+) -> FeedState | None:
+    """Replace a feed's memory by what `change` makes of its state; the state after, None for nothing to change."""
+    row = connection.execute(sa.select(*STATE).where(feeds.c.feed_id == feed_id).with_for_update()).first()
+    memory = change(feed_state(row)) if row is not None else None
+    if memory is None:
+        return None
+    connection.execute(sa.update(feeds).where(feeds.c.feed_id == feed_id).values(memory=dump(dict(memory))))
+    return replace(feed_state(row), memory=memory)
+
+
+def failing(connection: sa.Connection) -> list[FeedState]:
+    """The enabled feeds whose last poll failed."""
+    query = sa.select(*STATE).where(feeds.c.is_active, feeds.c.is_enabled, feeds.c.failures > 0)
+    return [feed_state(row) for row in connection.execute(query.order_by(feeds.c.feed_id))]
 
 
 def poll_at(connection: sa.Connection, feed_ids: Sequence[int] | None, at: datetime | None, why: str | None) -> int:

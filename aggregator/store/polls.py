@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from aggregator.schema import entries, texts
 from aggregator.store import feeds as feed_queries
-from aggregator.store import leases
+from aggregator.store import leases, push
 from aggregator.store.engine import in_chunks
 from aggregator.store.rows import Values, dated, entry_values, feed_values, micros, text_values
-from aggregator.types import Fetched, PollResult
+from aggregator.types import Fetched, PollResult, Pushed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,20 @@ def apply(connection: sa.Connection, results: Sequence[PollResult], now: datetim
 
     An ETag saved without its entries would hide them behind a 304 for ever. Done twice it changes nothing more.
     """
-    latest = {result.state.feed_id: result for result in results}  # two polls of one feed saw the same past
+    # Two polls of one feed saw the same past; a push that crossed a poll is read once more.
+    ordered = sorted(results, key=lambda result: not isinstance(result.outcome, Pushed))
+    latest = {result.state.feed_id: result for result in ordered}
     last_success = leases.still_ours(connection, latest, worker)
     polls = [latest[feed_id] for feed_id in sorted(last_success)]
-    documents = [result for result in polls if isinstance(result.outcome, Fetched)]
+    documents = [result for result in polls if isinstance(result.outcome, Fetched | Pushed)]
     standing = _standing(connection, [result.state.feed_id for result in documents])
     new_ids = _insert(connection, documents, standing, now)
     updated_ids = _update(connection, documents)
     _note_presence(connection, documents, standing, last_success, now)
-    feed_queries.save_states(connection, [feed_values(result.state) for result in polls])
+    pushed = [result for result in polls if isinstance(result.outcome, Pushed)]
+    feed_queries.save_states(connection, [feed_values(r.state) for r in polls if not isinstance(r.outcome, Pushed)])
+    feed_queries.save_pushed(connection, [feed_values(result.state) for result in pushed])
+    push.remove(connection, [result.outcome.push_id for result in pushed if isinstance(result.outcome, Pushed)])
     return Applied(
         len(new_ids),
         len(updated_ids),
@@ -176,9 +181,11 @@ def _note_presence(
         stood = standing[feed_id]
         there = {*changes.seen, *(update.entry_id for update in changes.updated)}
         there.update(stood[new.entry.fingerprint] for new in changes.new if new.entry.fingerprint in stood)
+        back += there.difference(stood.values())
+        if isinstance(result.outcome, Pushed):  # what a hub brings is news, not the whole feed
+            continue
         at = micros(last_success[feed_id] or now)
         left += [{"at_entry": entry_id, "left_at": at} for entry_id in stood.values() if entry_id not in there]
-        back += there.difference(stood.values())
     if left:
         connection.execute(sa.update(entries).where(entries.c.entry_id == sa.bindparam("at_entry")), left)
     for some in in_chunks(sorted(back)):

@@ -135,6 +135,7 @@ def feed_state(row: Any) -> FeedState:
         last_success_at=maybe_moment(row.last_success_at),
         last_change_at=maybe_moment(row.last_change_at),
         memory=load(row.memory) or {},
+        pushed_until=maybe_moment(row.pushed_until),
     )
 
 
