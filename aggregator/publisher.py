@@ -22,10 +22,11 @@ from aggregator.publish.edition import Press
 from aggregator.publish.pages import Pages
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
-from aggregator.publish.site import Page
+from aggregator.publish.site import MIN_SOURCES, Page
 from aggregator.store import Archive, Store
 from aggregator.types import Story
 
+_FEED = re.compile(r"/([^/]+)\.(atom|rss|json)")
 _STORY = re.compile(r"/story/([a-z2-7]{10})")
 _RELATED = 6
 
@@ -107,7 +108,13 @@ class Publisher:
 
     async def page(self, path: str, query: Mapping[str, str]) -> Page | None:
         """The pages that are not on the shelf: a story by its ref, also one that moved or was pruned."""
-        if query or self._press is None:
+        if self._press is None:
+            return None
+        if (feed := _FEED.fullmatch(path)) is not None and set(query) == {MIN_SOURCES}:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._reader, self._narrowed, feed[1], feed[2], int(query[MIN_SOURCES])
+            )
+        if query:
             return None
         if (asked := archive.asked_for(path)) is not None:
             return await asyncio.get_running_loop().run_in_executor(self._reader, self._archived, *asked)
@@ -136,6 +143,16 @@ class Publisher:
         if found is None:
             return None
         return Page(200, archive.ready(found.document, found.updated))
+
+    def _narrowed(self, slug: str, ending: str, min_sources: int) -> Page | None:
+        """A merged feed without the stories that fewer sources tell."""
+        press = self.press
+        of_slug = next((feed for feed in press.feeds if feed.slug == slug), None)
+        if of_slug is None:
+            return None
+        feed = of_slug.narrowed(min_sources, press.site.title)
+        stories = self._store.newest(feed.sections, feed.items, feed.min_sources)
+        return Page(200, press.narrowed(feed, stories, ending))
 
     def _story_page(self, ref: str) -> Page | None:
         press = self.press

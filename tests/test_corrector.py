@@ -43,10 +43,18 @@ class Keep:
 class Desk:
     """A newsroom of six outlets: `tell` stores an entry of one and groups it, five minutes after the last."""
 
-    def __init__(self, store: Store, pairs: Mapping[tuple[str, str], float], copies: tuple[tuple[str, str], ...] = ()):
+    def __init__(
+        self,
+        store: Store,
+        pairs: Mapping[tuple[str, str], float],
+        copies: tuple[tuple[str, str], ...] = (),
+        section: str | None = None,
+    ) -> None:
         self.store, self.now = store, NOW
         self.likes = Likes(pairs, copies)
-        store.sync_feeds([Outlet(f"https://{name.lower()}.example/rss", name) for name in OUTLETS], NOW)
+        given = "final" if section else "hint"
+        sources = [Outlet(f"https://{name.lower()}.example/rss", name, section, section_is=given) for name in OUTLETS]
+        store.sync_feeds(sources, NOW)
         self.restart()
 
     def restart(self) -> None:

@@ -102,6 +102,15 @@ def test_the_other_outlets_are_named_once_with_their_links():
     ) in shown.html
 
 
+def test_a_copy_in_another_feed_of_the_same_publisher_is_not_another_outlet():
+    business = a_source_ref(feed_id=7, title="The Herald: business", url="https://herald.example/business.xml")
+    copy = a_stored_entry(source=business, link="https://herald.example/plant", duplicate_of=1)
+    told_apart = replace(copy, duplicate_of=None)
+    assert item(a_story(lead=a_stored_entry(), duplicates=(copy,))).also == ()
+    lead = a_stored_entry()
+    assert [outlet.name for outlet in item(a_story(entries=(lead, told_apart))).also] == ["The Herald: business"]
+
+
 def test_a_crowd_of_outlets_is_cut():
     entries = tuple(a_stored_entry("It", source=f"Outlet {n}") for n in range(80))
     assert len(item(a_story(entries=entries)).also) == MAX_OUTLETS

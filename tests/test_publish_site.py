@@ -383,6 +383,43 @@ def test_publishing_drops_what_was_kept():
     assert len(provider.asked) == 2
 
 
+# ---------------------------------------------------------------- merged feeds of several sources
+
+
+@pytest.mark.parametrize("query", ["", "?min_sources=1", "?utm_source=reader", "?x=1&min_sources=1"])
+def test_a_feed_asked_for_as_it_is_comes_from_the_shelf(query):
+    provider = Provider()
+    assert ask(f"/news.atom{query}", site=PublicSite(Shelf(SHELF), provider)).body == BODY
+    assert provider.asked == []
+
+
+def test_a_narrower_feed_comes_from_the_provider_with_a_feeds_headers_and_a_tag_of_its_own():
+    narrow = Page(200, rendered(b"<feed>narrow</feed>" * 20, ATOM, NOW))
+    provider = Provider(**{"news.atom": narrow})
+    site = PublicSite(Shelf(SHELF), provider, prefix="/desk")
+    for query in ("?min_sources=2", "?utm_source=x&min_sources=2", "?min_sources=2&min_sources=2"):
+        answer = ask(f"/desk/news.atom{query}", site=site)
+        assert (answer.status, answer.body) == (200, narrow.document.body)
+    assert provider.asked == [("/news.atom", {"min_sources": "2"})], "other parameters make no other document"
+    assert header(answer, "Cache-Control") == header(ask("/news.atom"), "Cache-Control")
+    assert header(answer, "Access-Control-Allow-Origin") == "*"
+    assert ask("/news.atom?min_sources=2", site=site, if_none_match=header(answer, "ETag")).status == 304
+    assert ask("/news.atom?min_sources=2", site=site, if_none_match=ETAG).status == 200
+
+
+@pytest.mark.parametrize("value", ["", "0", "21", "-2", "two", "2.0", "02", "%C2%B2", "2" * 5000])
+def test_a_number_of_sources_that_is_none_is_refused_and_asks_nobody(value):
+    provider = Provider()
+    answer = ask(f"/news.atom?min_sources={value}", site=PublicSite(Shelf(SHELF), provider))
+    assert (answer.status, answer.body) == (400, b"min_sources must be a whole number from 1 to 20\n")
+    assert provider.asked == []
+
+
+def test_pages_know_no_number_of_sources():
+    assert ask("/tech?min_sources=x").status == 200
+    assert ask("/nothing.atom?min_sources=2", site=PublicSite(Shelf(SHELF), Provider())).status == 404
+
+
 def test_many_readers_of_one_page_ask_once_and_a_flood_of_pages_is_refused():
     provider = Provider(delay=0.05, abc=STORY, **{f"s{n}": STORY for n in range(50)})
     site = PublicSite(Shelf(SHELF), provider, workers=1)

@@ -141,6 +141,22 @@ class Press:
             documents[path] = rendered(body, content_type, changed_at, before, for_people=for_people, parts=parts)
         return documents
 
+    def narrowed(self, feed: FeedSettings, stories: Iterable[Story], ending: str) -> Rendered:
+        """One format of a feed that a reader asked to be narrower than one of ours (`FeedSettings.narrowed`)."""
+        chosen = self._cook(choose(stories, feed), {})
+        updated = max((each.item.updated for each in chosen), default=None)
+        # A story that leaves a feed takes its date along; the whole feed says when that was.
+        whole = self._documents.get(f"/{feed.slug}.{ending}")
+        changed_at = max(updated or EMPTY_SINCE, whole.last_modified if whole else EMPTY_SINCE)
+        if ending == "atom":
+            return rendered(
+                xml.atom(feed, self.site, [each.atom for each in chosen], updated), xml.ATOM_TYPE, changed_at
+            )
+        if ending == "rss":
+            return rendered(xml.rss(feed, self.site, [each.rss for each in chosen], updated), xml.RSS_TYPE, changed_at)
+        body = feeds_json.json_feed(feed, self.site, [each.json for each in chosen])
+        return rendered(body, feeds_json.JSON_TYPE, changed_at)
+
     def _links(self, feed: FeedSettings) -> list[tuple[str, str]]:
         """Where a merged feed goes on: to the newest month in the archive."""
         months = self.archived.get(feed.slug)

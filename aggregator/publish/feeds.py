@@ -116,9 +116,10 @@ def _head(feed: FeedSettings, site: SiteSettings, extension: str, updated: datet
     generator = FeedGenerator()
     generator.register_extension("bmn", _Namespaces, _AtomEntry)
     title, page = feed.full_title(site.title), f"{site.public_url}/{feed.slug}"
-    generator.id(site.feed_id(feed.slug))
+    generator.id(site.feed_id(f"{feed.slug}{feed.query}"))
     generator.title(title)
-    generator.link(href=f"{site.public_url}/{feed.slug}.{extension}", rel="self", type=f"application/{extension}+xml")
+    address = f"{site.public_url}/{feed.slug}.{extension}{feed.query}"
+    generator.link(href=address, rel="self", type=f"application/{extension}+xml")
     generator.link(href=page, rel="alternate", type="text/html")
     generator.description(description_of(feed))
     generator.subtitle(description_of(feed))

@@ -25,7 +25,7 @@ def json_feed(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes]) ->
         "version": "https://jsonfeed.org/version/1.1",
         "title": feed.full_title(site.title),
         "home_page_url": f"{site.public_url}/{feed.slug}",
-        "feed_url": f"{site.public_url}/{feed.slug}.json",
+        "feed_url": f"{site.public_url}/{feed.slug}.json{feed.query}",
         "description": description_of(feed),
         "favicon": f"{site.public_url}/favicon.ico",
         "authors": [{"name": site.title, "url": f"{site.public_url}/"}],

@@ -132,19 +132,28 @@ def outlet_of(entry: StoredEntry, is_copy: bool = False) -> Outlet:
 
 
 def other_outlets(story: Story) -> Iterator[Outlet]:
-    """Every other source that tells the story, in the story's order, each once, at most MAX_OUTLETS."""
+    """Every other source that tells the story, in the story's order, each once, at most MAX_OUTLETS.
+
+    A copy in another feed of a publisher that stands there already is nobody else's telling.
+    """
+    publishers = {_publisher(story.lead)}
     names = {text.one_line(story.lead.source.title, 120)}
     feeds = {story.lead.source.feed_id}
     told = [(entry, False) for entry in story.entries] + [(entry, True) for entry in story.duplicates]
     for entry, is_copy in told:
         outlet = outlet_of(entry, is_copy)
-        if entry.source.feed_id in feeds or outlet.name in names:
+        if entry.source.feed_id in feeds or outlet.name in names or (is_copy and _publisher(entry) in publishers):
             continue
+        publishers.add(_publisher(entry))
         feeds.add(entry.source.feed_id)
         names.add(outlet.name)
         yield outlet
         if len(feeds) > MAX_OUTLETS:
             return
+
+
+def _publisher(entry: StoredEntry) -> str:
+    return urls.publisher_key(entry.canonical_url or entry.link or entry.source.site_url or entry.source.url)
 
 
 def public_feed_url(source: SourceRef) -> str | None:

@@ -7,6 +7,7 @@ what the shelf holds wins, then the prefix is taken off and the rest looked up.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -56,8 +57,30 @@ class Hooks(Protocol):
     async def brought(self, token: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
 
 
+MIN_SOURCES = "min_sources"  # asks for those stories of a merged feed that so many sources tell
+MOST_SOURCES = 20  # each value is a document of its own in the cache; a story of more is told by everybody
 _BUSY = Page(503)
 _HOOKS = "/websub/"
+
+
+_NO_SUCH_LEAST = plain(400, f"{MIN_SOURCES} must be a whole number from 1 to {MOST_SOURCES}")
+
+
+def is_merged_feed(path: str) -> bool:
+    """Whether this is the address of a feed in one of its formats."""
+    return path.endswith(_FEED_ENDINGS) and not path.endswith(".opml")
+
+
+def _asked_least(target: str) -> str | None:
+    """How many sources are asked for, `1` where nobody asks; None for what is no such number."""
+    if MIN_SOURCES not in target:
+        return "1"
+    try:
+        asked = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True, max_num_fields=20))
+    except ValueError:
+        return None
+    least = asked.get(MIN_SOURCES, "1")
+    return least if re.fullmatch("[1-9][0-9]?", least) and int(least) <= MOST_SOURCES else None
 
 
 def weight(page: Page) -> int:
@@ -105,6 +128,8 @@ class PublicSite:
             ready = self._on_shelf(path) if path is not None else None
             if ready is None:
                 return self._fixed(path, headers)
+            if path is not None and is_merged_feed(path) and (least := _asked_least(target)) != "1":
+                return _NO_SUCH_LEAST if least is None or self._pages is None else None
         return ready.answer(headers)
 
     async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
@@ -113,7 +138,11 @@ class PublicSite:
             if method != "GET":
                 return method_not_allowed("GET, POST")
             return await self._hooks.asked(path.removeprefix(_HOOKS), _query(target))
-        page, ready = await self._page(path, _query(target))
+        if is_merged_feed(path) and path in self._shelf.documents:
+            query = {MIN_SOURCES: _asked_least(target) or "1"}  # nothing else: each query is kept apart
+        else:
+            query = _query(target)
+        page, ready = await self._page(path, query)
         if page is None:
             return self._not_found(path, headers)
         if page.location is not None:
@@ -187,7 +216,9 @@ class PublicSite:
         page = await self._asked(key, path, query)
         if page is None or page is _BUSY:  # not kept: guessed addresses would push out what is read
             return page, None
-        ready = Ready(page.document, FOR_A_PAGE) if page.document else None
+        is_feed = is_merged_feed(path)
+        cache_control = _FOR_A_FEED if is_feed else FOR_A_PAGE
+        ready = Ready(page.document, cache_control, _ANYBODY if is_feed else ()) if page.document else None
         self._cache.put(key, (page, ready), weight(page))
         return page, ready
 
