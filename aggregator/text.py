@@ -58,6 +58,12 @@ def title_key(title: str) -> str:
     return key if len(key) >= _MEANINGFUL_KEY or (not key.isascii() and len(key) >= 6) else ""
 
 
+def search_words(text: str) -> str:
+    """The text as search knows it: words and numbers alone, lower case, without accents, one space between them."""
+    plain = unicodedata.normalize("NFKD", text)
+    return " ".join(_KEY_WORD.findall("".join(c for c in plain if not unicodedata.combining(c)).casefold()))
+
+
 def words(text: str) -> list[str]:
     """Lower-case words and numbers in order; inner apostrophes, dots, hyphens stay (`u.s`, `at&t`, `4.5`)."""
     return _WORD.findall(text.lower().replace("’", "'"))

@@ -30,6 +30,7 @@ from aggregator.store import (
     numbers,
     polls,
     push,
+    search,
     stories,
     upgrade,
 )
@@ -45,6 +46,7 @@ from aggregator.store.numbers import Counts, Delay, Freshness
 from aggregator.store.polls import Applied
 from aggregator.store.push import Decide
 from aggregator.store.rows import StoryRecord, StoryTombstone
+from aggregator.store.search import Query
 from aggregator.store.stories import Saved, StoryFilter
 from aggregator.types import (
     FeedState,
@@ -72,6 +74,7 @@ __all__ = [
     "Lease",
     "LeasedHost",
     "Pruned",
+    "Query",
     "Retention",
     "Saved",
     "Store",
@@ -410,7 +413,10 @@ class Store:
         saved, if a story would have no entries or a lead that is not its own.
         """
         with self._edit() as connection:
-            return stories.save_grouping(connection, placements, stories_, now, merged or {}, settled)
+            settled = tuple(settled)
+            saved = stories.save_grouping(connection, placements, stories_, now, merged or {}, settled)
+            search.index(connection, (*(placement.entry_id for placement in placements), *settled))
+            return saved
 
     def mark_shown(self, story_ids: Iterable[UUID], now: datetime) -> None:
         """Note that these stories stand in a published feed; the first time counts."""
@@ -444,6 +450,15 @@ class Store:
         wanted = StoryFilter(tuple(sections), min_sources=min_sources, shown_since=since, shown_until=until)
         with self._database.read() as connection:
             return stories.select(connection, wanted, None)
+
+    def search(self, query: Query, wanted: StoryFilter, limit: int) -> list[Story]:
+        """The newest stories of that kind with every wanted word or phrase and no unwanted one; without a wanted one,
+        those among the newest that have no unwanted one."""
+        with self._database.read() as connection:
+            if query.wanted:
+                return search.select(connection, query, wanted, limit)
+            found = stories.select(connection, wanted, 3 * limit)
+            return [story for story in found if query.allows(story)][:limit]
 
     def first_shown(self) -> datetime | None:
         """When the oldest story that is still here was first shown; None before the first."""

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from aggregator.ingest.changes import keys_of
 from aggregator.schema import entries, feeds, stories, story_tombstones, texts, tombstones
+from aggregator.store import search
 from aggregator.store.engine import in_chunks
 from aggregator.store.rows import Values, maybe_moment, micros
 
@@ -130,6 +131,7 @@ def prune(database: Transactions, retention: Retention, now: datetime) -> Pruned
     for some in in_chunks(fading, _TEXTS):
         with database.write() as connection:
             faded += connection.execute(sa.delete(texts).where(texts.c.entry_id.in_(some))).rowcount
+            search.forget_texts(connection, some)
     return Pruned(gone, faded, len(taken), tuple(UUID(bytes=s) for s in taken))
 
 

@@ -222,6 +222,7 @@ class StoryFilter:
     feed_id: int | None = None
     shown_since: datetime | None = None
     shown_until: datetime | None = None
+    language: str | None = None
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         found: list[sa.ColumnElement[bool]] = [stories.c.redirect_to.is_(None), stories.c.sources >= self.min_sources]
@@ -235,6 +236,10 @@ class StoryFilter:
             found.append(stories.c.shown_at >= micros(self.shown_since))
         if self.shown_until is not None:
             found.append(stories.c.shown_at < micros(self.shown_until))
+        if self.language is not None:
+            # `en` means `en-GB` too.
+            is_it = stories.c.language == self.language
+            found.append(is_it | stories.c.language.startswith(f"{self.language}-", autoescape=True))
         if self.label is not None:
             labelled = sa.select(story_labels.c.story_id).where(story_labels.c.label == self.label)
             found.append(stories.c.story_id.in_(labelled))
@@ -249,7 +254,7 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None) ->
     query = sa.select(stories.c.story_id, stories.c.published, stories.c.ref).where(*wanted.conditions())
     # Section by section: each walks its index from the newest on and stops, where one IN would sort them all.
     names = sorted(set(wanted.sections or ()))
-    kinds = [query] if wanted.sections is None else [query.where(each) for s in names for each in _filed_under(s)]
+    kinds = [query] if wanted.sections is None else [query.where(each) for s in names for each in filed_under(s)]
     found: dict[bytes, Any] = {}
     for kind in kinds:
         found |= {row.story_id: row for row in connection.execute(kind.order_by(*_ORDER).limit(limit))}
@@ -257,7 +262,7 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None) ->
     return by_ids(connection, [row.story_id for row in newest[:limit]])
 
 
-def _filed_under(section: str) -> tuple[sa.ColumnElement[bool], ...]:
+def filed_under(section: str) -> tuple[sa.ColumnElement[bool], ...]:
     if section == UNSURE:
         return (stories.c.section.is_(None),)
     if section == WITHHELD:

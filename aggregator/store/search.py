@@ -1,0 +1,179 @@
+"""Words in, stories out: full-text search over titles and the beginnings of texts, the same on both databases.
+
+What is indexed and what is asked for pass through `text.search_words` first, so that SQLite (FTS5) and PostgreSQL
+(tsvector) see the same plain words; both then reduce them to English stems. The index belongs to this module alone: it
+is no table of the schema's metadata, as SQLAlchemy knows neither kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from aggregator import html
+from aggregator.schema import entries, stories, texts
+from aggregator.store.engine import in_chunks
+from aggregator.store.stories import StoryFilter, by_ids, filed_under
+from aggregator.text import search_words
+from aggregator.types import StoredEntry, Story
+
+MAX_QUERY = 200  # characters
+MAX_TERMS = 12  # words and phrases; more cost time and mean nothing
+_TEXT = 6000  # characters of markup that are indexed: the beginning, some 600 words of it
+_WORDS = 2500  # characters of plain words of it
+_STEP = 400  # matching entries looked at in one step
+_STEPS = 12  # so that a query nobody can satisfy ends
+_SPAN = 20_000  # entries of the first look back on PostgreSQL; doubles where it found little
+_TERM = re.compile(r'(-?)(?:"([^"]*)"|(\S+))')
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What must stand in a story and what must not: words, or phrases of several words next to each other, as
+    `text.search_words` spells them."""
+
+    wanted: tuple[str, ...] = ()
+    unwanted: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, asked: str, without: str = "") -> Query:
+        """`asked` as people type it: words, `"phrases"`, `-words`; `without` are further words that must not occur.
+        What is longer than MAX_QUERY or MAX_TERMS is cut."""
+        wanted: dict[str, None] = {}
+        unwanted: dict[str, None] = {}
+        for text, is_without in ((asked, False), (without, True)):
+            for minus, phrase, word in _TERM.findall(text[:MAX_QUERY]):
+                if term := search_words(phrase or word):
+                    (unwanted if minus or is_without else wanted)[term] = None
+        return cls(tuple(wanted)[:MAX_TERMS], tuple(unwanted)[:MAX_TERMS])
+
+    def __bool__(self) -> bool:
+        return bool(self.wanted or self.unwanted)
+
+    def allows(self, story: Story) -> bool:
+        """Whether nothing in the story's titles and summaries is unwanted."""
+        if not self.unwanted:
+            return True
+        said = [f" {_said(entry)} " for entry in (*story.entries, *story.duplicates)]
+        return not any(f" {term} " in each for term in self.unwanted for each in said)
+
+
+def _said(entry: StoredEntry) -> str:
+    return search_words(f"{entry.title} . {html.to_text((entry.summary or entry.content or '')[:_TEXT])}")
+
+
+# ---------------------------------------------------------------- writing
+
+
+def index(connection: sa.Connection, entry_ids: Iterable[int]) -> None:
+    """Make these entries found by what they say now."""
+    query = sa.select(entries.c.entry_id, entries.c.title, texts.c.summary, texts.c.content)
+    query = query.select_from(entries.outerjoin(texts))
+    rows = []
+    for some in in_chunks(sorted(set(entry_ids))):
+        for row in connection.execute(query.where(entries.c.entry_id.in_(some))):
+            body = search_words(html.to_text((row.content or row.summary or "")[:_TEXT]))[:_WORDS]
+            rows.append({"id": row.entry_id, "title": search_words(row.title), "body": body})
+    if rows:
+        connection.execute(_INSERT[connection.dialect.name], rows)
+
+
+def forget_texts(connection: sa.Connection, entry_ids: Sequence[int]) -> None:
+    """Keep of these entries only the words of their titles: retention took the texts."""
+    if entry_ids:
+        connection.execute(_FORGET[connection.dialect.name], [{"id": entry_id} for entry_id in entry_ids])
+
+
+_INSERT = {
+    "sqlite": sa.text("INSERT OR REPLACE INTO search (rowid, title, body) VALUES (:id, :title, :body)"),
+    "postgresql": sa.text(
+        "INSERT INTO search (entry_id, words) VALUES (:id, to_tsvector('bmn', :title || ' ' || :body))"
+        " ON CONFLICT (entry_id) DO UPDATE SET words = excluded.words"
+    ),
+}
+_FORGET = {
+    "sqlite": sa.text("UPDATE search SET body = '' WHERE rowid = :id"),
+    "postgresql": sa.text(
+        "UPDATE search SET words = to_tsvector('bmn', entries.title_key) FROM entries"
+        " WHERE entries.entry_id = search.entry_id AND search.entry_id = :id"
+    ),
+}
+
+
+# ---------------------------------------------------------------- reading
+
+
+def select(connection: sa.Connection, query: Query, wanted: StoryFilter, limit: int) -> list[Story]:
+    """The newest `limit` stories of that kind in which every wanted term occurs in one entry, and no unwanted one in
+    any. Looks back until it has them or has seen `_STEPS` times `_STEP` matching entries."""
+    found: list[Story] = []
+    seen: set[bytes] = set()
+    look = _sqlite_matches if connection.dialect.name == "sqlite" else _postgresql_matches
+    for matches in look(connection, query):
+        fresh = [story_id for story_id in dict.fromkeys(matches) if story_id not in seen]
+        seen.update(fresh)
+        # A story with its texts costs more than all the rest, so no more of them are read than are wanted.
+        for some in in_chunks(_of_kind(connection, fresh, wanted), limit):
+            found += [story for story in by_ids(connection, some) if query.allows(story)]
+            if len(found) >= limit:
+                break
+        if len(found) >= limit:
+            break
+    return sorted(found, key=lambda story: (-story.published.timestamp(), story.ref))[:limit]
+
+
+def _of_kind(connection: sa.Connection, story_ids: list[bytes], wanted: StoryFilter) -> list[bytes]:
+    """Those of the stories that are of that kind, the newest first."""
+    conditions = wanted.conditions()
+    if wanted.sections is not None:
+        conditions.append(sa.or_(*(each for name in wanted.sections for each in filed_under(name))))
+    kept: list[tuple[int, str, bytes]] = []
+    for some in in_chunks(story_ids):
+        where = stories.c.story_id.in_(some), *conditions
+        columns = stories.c.published, stories.c.ref, stories.c.story_id
+        kept += [(-at, ref, story_id) for at, ref, story_id in connection.execute(sa.select(*columns).where(*where))]
+    return [story_id for _, _, story_id in sorted(kept)]
+
+
+def _sqlite_matches(connection: sa.Connection, query: Query) -> Iterable[list[bytes]]:
+    """Stories of matching entries, the newest first, a step at a time."""
+    # Quoted, a term is words and nothing else; `search_words` leaves no quote in it.
+    asked = " AND ".join(f'"{term}"' for term in query.wanted)
+    statement = sa.text(
+        "SELECT search.rowid AS at, story_id FROM search JOIN entries ON entry_id = search.rowid"
+        " WHERE search MATCH :asked AND search.rowid < :before ORDER BY search.rowid DESC LIMIT :step"
+    )
+    before = 2**62
+    for _ in range(_STEPS):
+        rows = connection.execute(statement, {"asked": asked, "before": before, "step": _STEP}).all()
+        yield [row.story_id for row in rows if row.story_id is not None]
+        if len(rows) < _STEP:
+            return
+        before = rows[-1].at
+
+
+def _postgresql_matches(connection: sa.Connection, query: Query) -> Iterable[list[bytes]]:
+    """The same. In spans of entries: the planner would sort every match of a common word to give the newest few."""
+    asked = " && ".join(f"phraseto_tsquery('bmn', :t{n})" for n in range(len(query.wanted)))
+    statement = sa.text(
+        f"SELECT search.entry_id, story_id FROM search JOIN entries USING (entry_id)"  # noqa: S608 (numbers alone)
+        f" WHERE words @@ ({asked}) AND search.entry_id < :before AND search.entry_id >= :least"
+        " ORDER BY search.entry_id DESC LIMIT :step"
+    )
+    terms = {f"t{n}": term for n, term in enumerate(query.wanted)}
+    before = (connection.scalar(sa.text("SELECT max(entry_id) FROM search")) or 0) + 1
+    span, steps = _SPAN, 0
+    while before > 0 and steps < _STEPS:
+        least = max(0, before - span)
+        values = terms | {"before": before, "least": least, "step": _STEP}
+        rows = connection.execute(statement, values).all()
+        if rows:
+            steps += 1
+            yield [row.story_id for row in rows if row.story_id is not None]
+        if len(rows) == _STEP:
+            before = rows[-1].entry_id
+        else:
+            before, span = least, span * 4
