@@ -68,9 +68,12 @@ class EditorLock:
         if self._file is not None:
             os.close(self._file)  # the file stays: removing it would let two hold two files of one name
             self._file = None
-        self._is_held = False
+        was_held, self._is_held = self._is_held, False
         if self._connection is not None:
             with contextlib.suppress(Exception):  # a broken connection has lost the lock anyway
+                if was_held:  # said aloud: the server notices a closed connection some time later
+                    self._connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _EDITOR})
+            with contextlib.suppress(Exception):
                 self._connection.invalidate()
                 self._connection.close()
             self._connection = None
