@@ -1,0 +1,71 @@
+"""Our polling alone: every source asked once, what is new stored and sanitised, nothing grouped or published.
+
+    python -m bench.contest.ours CONFIG
+
+Prints one JSON object: processor seconds of the pass without the start (children included), its wall time, what it did,
+and how late the event loop was at worst (a timer of 5 ms, looked at in the thread that polls).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from aggregator import config as configuration
+from aggregator.daemon import configure_logging, log
+from aggregator.pipeline import Pipeline
+from aggregator.poller import PollTotals
+from bench.contest.measure import cpu_of, tree
+
+EVERYBODY = 1e9  # seconds: no host's turn is put off to a later pass
+PROBE = 0.005
+
+
+async def one_pass(config: configuration.Config) -> dict[str, object]:
+    async with Pipeline.opened(config, log()) as pipeline:
+        children = [pid for pid in tree(os.getpid()) if pid != os.getpid()]
+        late: list[float] = [0.0]
+        probe = asyncio.create_task(_watch(late))
+        await asyncio.sleep(0)
+        wall, cpu = time.monotonic(), time.process_time() + cpu_of(children)
+        pipeline.poller.totals = totals = PollTotals()
+        feeds = await pipeline.feeds_to_poll((), everything=True)
+        await pipeline.poller.start(feeds, horizon=EVERYBODY)
+        await pipeline.poller.wait()
+        wall, cpu = time.monotonic() - wall, time.process_time() + cpu_of(children) - cpu
+        probe.cancel()
+        await pipeline.stop()
+    return {
+        "cpu": cpu,
+        "wall": wall,
+        "polled": totals.polled,
+        "not_modified": totals.not_modified,
+        "changed": totals.changed,
+        "failed": totals.failed,
+        "new_entries": totals.new_entries,
+        "late_ms": max(late) * 1000,
+        "late_over_50_ms": sum(one > 0.05 for one in late),
+    }
+
+
+async def _watch(late: list[float]) -> None:
+    while True:
+        due = time.monotonic() + PROBE
+        await asyncio.sleep(PROBE)
+        late.append(time.monotonic() - due)
+
+
+def main() -> None:
+    config = configuration.load(Path(sys.argv[1]), os.environ)
+    configure_logging("logfmt", config.log.level)
+    print(json.dumps(uvloop.run(one_pass(config))))
+
+
+if __name__ == "__main__":
+    main()
