@@ -26,7 +26,7 @@ from aggregator import __version__, status
 from aggregator import config as configuration
 from aggregator.callbacks import Callbacks
 from aggregator.config import Config
-from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log
+from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log, settle
 from aggregator.errors import AggregatorError, ConfigError
 from aggregator.pipeline import Pipeline, utc_now
 from aggregator.publish.admin import AdminSite, AdminViews
@@ -103,6 +103,7 @@ class Service:
             beat = asyncio.create_task(self._heartbeat().run())
             stack.callback(beat.cancel)
             metronome = self._metronome(pipeline)
+            settle()
             metronome.start()
             self._say_ready(config)
             if on_ready is not None:

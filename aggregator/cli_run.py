@@ -8,12 +8,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import uvloop
+
 import scheduler
 from aggregator import config as configuration
 from aggregator import demo as demonstration
 from aggregator.cli_common import DONE, Console, counted, joined, load_config
 from aggregator.config import Config
-from aggregator.daemon import configure_logging, log
+from aggregator.daemon import configure_logging, log, settle
 from aggregator.errors import AggregatorError
 from aggregator.pipeline import PassReport, Pipeline, utc_now
 from aggregator.publish.export import export as write_site
@@ -32,7 +34,7 @@ def poll(options: argparse.Namespace, console: Console) -> int:
     """One pass; 0 when it was completed, whatever single sources did."""
     config = load_config(options)
     configure_logging(config.log.format, config.log.level if not console.err.isatty() else "error")
-    report = asyncio.run(_poll(config, options, console))
+    report = uvloop.run(_poll(config, options, console))
     polls, grouped = report.polls, report.grouped
     if options.json:
         console.json(
@@ -65,6 +67,7 @@ def poll(options: argparse.Namespace, console: Console) -> int:
 
 async def _poll(config: Config, options: argparse.Namespace, console: Console) -> PassReport:
     async with Pipeline.opened(config, log()) as pipeline:
+        settle()
         feeds = await pipeline.feeds_to_poll(options.urls, everything=options.all)
         with console.progress("polling", len(feeds)) as advance:
             report = await pipeline.poll(feeds, advance)

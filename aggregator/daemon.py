@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -108,6 +109,17 @@ def _value(value: object) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in escaped)
     return f'"{printable}"'
+
+
+def settle() -> None:
+    """Leave what is there after the start out of garbage collection, and collect the rest less often.
+
+    Modules, models and configuration are some 120,000 objects that never become garbage: walking them takes 0.09 s, in
+    which the event loop stands still, and took a sixth of the processor time of a pass of 304s.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 # ---------------------------------------------------------------- systemd

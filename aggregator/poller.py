@@ -93,10 +93,12 @@ class Poller:
         self._sources: dict[str, Source] = {}
         self._in_flight: set[int] = set()
         self._lanes: set[asyncio.Task[None]] = set()
+        self._lane_ended = asyncio.Event()
         self._results: asyncio.Queue[PollResult] = asyncio.Queue(_QUEUE)
         self._flusher: asyncio.Task[None] | None = None
         self._hosts: dict[str, HostState] = {}
         self._host_slots: dict[str, asyncio.Semaphore] = {}
+        self._exempt_hosts: dict[str, bool] = {}
         self._lessons: dict[str, HostState] = {}
         self._slots = asyncio.Semaphore(1)
         self._is_stopping = False
@@ -115,6 +117,7 @@ class Poller:
         self._proxy = config.fetch.proxy
         self._exempt = addresses.networks(tuple(str(network) for network in config.fetch.allow_networks))
         self._host_slots.clear()
+        self._exempt_hosts.clear()
         self._slots = asyncio.Semaphore(config.polling.concurrency)
 
     @property
@@ -138,7 +141,7 @@ class Poller:
             self._in_flight.update(feed.feed_id for feed in lane.feeds)
             task = asyncio.create_task(self._walk(lane), name=f"lane {lane.host}")
             self._lanes.add(task)
-            task.add_done_callback(self._lanes.discard)
+            task.add_done_callback(self._lane_over)
         return len(fresh) - len(layout.deferred)
 
     async def start_due(self) -> int:
@@ -152,8 +155,10 @@ class Poller:
 
     async def wait(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Until no poll is in flight and every result is committed. `on_progress` hears how many are left."""
+        # Not asyncio.wait: it puts a callback on every lane for each that ends, which is their number squared.
         while self._lanes:
-            await asyncio.wait(self._lanes, return_when=asyncio.FIRST_COMPLETED)
+            self._lane_ended.clear()
+            await self._lane_ended.wait()
             if on_progress:
                 on_progress(len(self._in_flight))
         await self._results.join()
@@ -179,6 +184,10 @@ class Poller:
             self._flusher = None
 
     # ------------------------------------------------------------ one poll
+
+    def _lane_over(self, lane: asyncio.Task[None]) -> None:
+        self._lanes.discard(lane)
+        self._lane_ended.set()
 
     async def _walk(self, lane: Lane) -> None:
         """Poll a lane's feeds one after the other, no faster than its host bears."""
@@ -223,7 +232,11 @@ class Poller:
         return self._host_slots.setdefault(host, asyncio.Semaphore(self._policy.per_host))
 
     def _is_exempt(self, host: str) -> bool:
-        return addresses.is_local_host(host.rpartition(":")[0] or host, self._exempt)
+        known = self._exempt_hosts.get(host)
+        if known is None:
+            known = addresses.is_local_host(host.rpartition(":")[0] or host, self._exempt)
+            self._exempt_hosts[host] = known
+        return known
 
     async def _poll(self, feed: FeedState) -> PollResult:
         begun_at = self._now()

@@ -239,9 +239,10 @@ def _matches(items: list[_Item], matching: _Matching, now: datetime) -> Iterable
     ]
     for key, may_be in passes:
         left = [item for item in items if item not in matching.entry_of]
-        if not left:
+        free = matching.free()
+        if not left or not free:
             return
-        entries = _by_key(matching.free(), key)
+        entries = _by_key(free, key)
         for value, candidates in _by_key(left, key).items():
             met = entries.get(value, ())
             if len(candidates) == len(met) == 1 and may_be(candidates[0], met[0]):

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvloop
 
 from aggregator import config as configuration
-from aggregator.daemon import configure_logging, log
+from aggregator.daemon import configure_logging, log, settle
 from aggregator.pipeline import Pipeline
 from aggregator.poller import PollTotals
 from bench.contest.measure import cpu_of, tree
@@ -29,6 +29,7 @@ PROBE = 0.005
 
 async def one_pass(config: configuration.Config) -> dict[str, object]:
     async with Pipeline.opened(config, log()) as pipeline:
+        settle()
         children = [pid for pid in tree(os.getpid()) if pid != os.getpid()]
         late: list[float] = [0.0]
         probe = asyncio.create_task(_watch(late))
