@@ -137,11 +137,13 @@ def contest(farm: Farm, contenders: list[Contender], rounds: int, peer_rounds: i
 def report(feeds: int, contenders: list[Contender], results: Results) -> str:
     """The tables for docs/benchmarks.md."""
     names = [one.name for one in contenders]
-    lines = [_machine(), "", "", ""]
-    lines[2] = (
-        f"{feeds:,} feeds. CPU seconds (user + system, children included), median of the rounds (least–most). First the "
-        "pass alone, then in brackets the whole process with its start."
-    )
+    lines = [
+        _machine(),
+        "",
+        f"{feeds:,} feeds. CPU seconds (user + system, children included), median of the rounds (least–most): the pass "
+        "alone, and in brackets the whole process with its start.",
+        "",
+    ]
     lines += [_row(["CPU seconds", *names]), _row(["---"] * (len(names) + 1))]
     for phase, title in PHASES.items():
         lines.append(_row([title, *(_cpu(results.get((name, phase), [])) for name in names)]))
@@ -164,7 +166,8 @@ def _size(runs: list[Run]) -> str:
 
 
 def _ratios(feeds: int, names: list[str], results: Results) -> Iterator[str]:
-    yield _row(["ours, polling", "CPU s a 1,000 feeds", "aim", "× bare loop", "share of reader's", "aim", "loop late, ms"])
+    heads = ["CPU s a 1,000 feeds", "aim", "× bare loop", "share of reader's", "aim", "loop late, ms"]
+    yield _row(["ours, polling", *heads])
     yield _row(["---"] * 7)
     for phase, title in PHASES.items():
         runs = results[OurPolling.name, phase]
@@ -199,7 +202,8 @@ def _row(cells: list[str]) -> str:
 
 
 def _machine() -> str:
-    model = next((line for line in open("/proc/cpuinfo") if line.startswith("model name")), ": unknown processor")
+    processor = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line for line in processor if line.startswith("model name")), ": unknown processor")
     load = os.getloadavg()[0]
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {model.partition(':')[2].strip()}, "

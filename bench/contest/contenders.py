@@ -68,7 +68,7 @@ class OurPolling(Contender):
 
 class OurPass(OurPolling):
     name = "ours, whole pass"
-    command = ("-c", "import sys; from aggregator.cli import main; sys.exit(main())", "poll", "--all", "--json", "--config")
+    command = ("-m", "aggregator.cli", "poll", "--all", "--json", "--config")
 
 
 class Reader(Contender):

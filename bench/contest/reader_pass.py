@@ -8,6 +8,7 @@ An update prints one JSON object: processor and wall seconds without the start.
 import json
 import sys
 import time
+from pathlib import Path
 
 from reader import make_reader
 
@@ -16,7 +17,7 @@ def main() -> None:
     database, verb, argument = sys.argv[1:]
     with make_reader(database) as reader:
         if verb == "add":
-            for url in open(argument).read().split():
+            for url in Path(argument).read_text().split():
                 reader.add_feed(url, exist_ok=True)
             return
         wall, cpu = time.monotonic(), time.process_time()
