@@ -137,13 +137,11 @@ def contest(farm: Farm, contenders: list[Contender], rounds: int, peer_rounds: i
 def report(feeds: int, contenders: list[Contender], results: Results) -> str:
     """The tables for docs/benchmarks.md."""
     names = [one.name for one in contenders]
-    lines = [
-        _machine(),
-        "",
+    said = (
         f"{feeds:,} feeds. CPU seconds (user + system, children included), median of the rounds (least–most): the pass "
-        "alone, and in brackets the whole process with its start.",
-        "",
-    ]
+        "alone, and in brackets the whole process with its start."
+    )
+    lines = [_machine(), "", said, ""]
     lines += [_row(["CPU seconds", *names]), _row(["---"] * (len(names) + 1))]
     for phase, title in PHASES.items():
         lines.append(_row([title, *(_cpu(results.get((name, phase), [])) for name in names)]))
