@@ -170,6 +170,7 @@ class Service:
         if role.polls:
             jobs.append(Job("poll", pipeline.poll_due, {"seconds": TICK}))
             jobs.append(Job("push", pipeline.push_due, {"seconds": TICK}))
+            jobs.append(Job("rediscover", pipeline.rediscover, {"minutes": 10, "jitter": 60}))
         if role.edits:
             jobs.append(Job("archive", pipeline.archive, {"minutes": 10, "jitter": 60}))
             jobs.append(Job("prune", pipeline.prune, {"hours": 6, "jitter": 600}))

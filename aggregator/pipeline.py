@@ -28,6 +28,7 @@ from aggregator.metrics import Metrics
 from aggregator.poller import Poller, PollTotals
 from aggregator.publish.shelf import Shelf
 from aggregator.publisher import Publisher
+from aggregator.rediscovery import Rediscovery
 from aggregator.roles import Role
 from aggregator.store import Pruned, Store
 from aggregator.subscriber import Subscriber
@@ -71,10 +72,11 @@ class Pipeline:
         writer: ThreadPoolExecutor,
         role: Role,
         subscriber: Subscriber,
+        rediscovery: Rediscovery,
     ) -> None:
         self.config, self.store, self.role = config, store, role
         self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
-        self.subscriber = subscriber
+        self.subscriber, self.rediscovery = subscriber, rediscovery
         self.metrics, self.log, self.now = metrics, log, now
         self._writer = writer
         self._printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
@@ -123,8 +125,21 @@ class Pipeline:
             stack.callback(publisher.close)
             subscriber = Subscriber(store, database, poller, fetcher, metrics, log, now)
             stack.push_async_callback(subscriber.stop)
+            rediscovery = Rediscovery(store, database, poller, fetcher, workers, log, now)
             pipeline = cls(
-                config, store, poller, editor, publisher, workers, metrics, log, now, writer, role, subscriber
+                config,
+                store,
+                poller,
+                editor,
+                publisher,
+                workers,
+                metrics,
+                log,
+                now,
+                writer,
+                role,
+                subscriber,
+                rediscovery,
             )
             await pipeline.configure(config, sync=is_alone)
             await poller.remember()
@@ -158,6 +173,10 @@ class Pipeline:
         """Ask the hubs that are due and begin to read what hubs brought; how many pushes."""
         await self.subscriber.tick()
         return await self.poller.read_pushes()
+
+    async def rediscover(self) -> int:
+        """Ask the sites of dead feeds for their feeds, each once a week; how many."""
+        return await self.rediscovery.tick()
 
     async def group_new(self) -> GroupTotals:
         """Put every ungrouped entry into a story and file the stories touched."""

@@ -121,6 +121,11 @@ class Poller:
         self._slots = asyncio.Semaphore(config.polling.concurrency)
 
     @property
+    def proxy(self) -> str | None:
+        """What questions of no single source go through."""
+        return self._proxy.get_secret_value() if self._proxy is not None else None
+
+    @property
     def in_flight(self) -> int:
         return len(self._in_flight)
 

@@ -174,7 +174,8 @@ class Subscriber:
         question = changed[1]
         mode = "unsubscribe" if question.state is PushState.LEAVING else "subscribe"
         form = websub.form(question, self._callback + token)
-        answer = await self._poller.in_turn(question.hub_url, lambda: self._fetcher.post(question.hub_url, form))
+        hub, proxy = question.hub_url, self._poller.proxy
+        answer = await self._poller.in_turn(hub, lambda: self._fetcher.post(hub, form, proxy))
         if answer is None:
             return  # its host wants patience: the question comes up again
         after = self._now()

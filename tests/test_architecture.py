@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "poller",
         "subscriber",
         "callbacks",
+        "rediscovery",
         "desk",
         "editor",
         "corrector",

@@ -415,7 +415,12 @@ def test_a_move_is_taken_back_when_the_new_address_fails():
 
 def test_dead_feeds_make_us_ask_their_site_weekly():
     state = replace(
-        STATE, site_url="https://herald.example/", failures=5, failure_reason=FailureReason.HTTP, health=Health.FAILING
+        STATE,
+        site_url="https://herald.example/",
+        failures=5,
+        failure_reason=FailureReason.HTTP,
+        health=Health.FAILING,
+        last_success_at=NOW - DAY,
     )
     assert wants_discovery(state, NOW)
     asked = with_discovery(state, (URL, NEW), NOW)
@@ -425,6 +430,15 @@ def test_dead_feeds_make_us_ask_their_site_weekly():
     assert not wants_discovery(replace(state, site_url=None), NOW)
     assert not wants_discovery(replace(state, failures=1), NOW)
     assert not wants_discovery(replace(state, failure_reason=FailureReason.TIMEOUT), NOW)
+    assert not wants_discovery(replace(state, last_success_at=NOW - 23 * HOUR), NOW)
+    gone = replace(state, failure_reason=FailureReason.GONE, failures=1, last_success_at=NOW)
+    assert wants_discovery(gone, NOW)
+
+
+def test_a_finding_is_dropped_when_the_feed_is_back():
+    asked = with_discovery(replace(STATE, failures=5, failure_reason=FailureReason.HTTP), (NEW,), NOW)
+    assert "discovery" in after_poll(asked, failed(FailureReason.HTTP), None, POLICY, NOW).memory
+    assert "discovery" not in after_poll(asked, unmodified(), None, POLICY, NOW).memory
 
 
 # ---------------------------------------------------------------- against an origin

@@ -35,6 +35,7 @@ MAX_FRESHNESS = timedelta(hours=6)  # cache headers in the wild claim years, set
 MAX_DEMAND = timedelta(days=3)  # Retry-After and rate limits: longer ones are mistakes, this rare a question no burden
 MONTH = timedelta(days=30)
 SAFETY_POLL = timedelta(hours=6)  # of a feed that a hub pushes: finds out what the hub forgot
+DEAD_AFTER = timedelta(days=1)  # without a document, before we ask the site where it went
 BLOCKED_FROM = timedelta(hours=1)
 MAX_BACK_OFF = timedelta(hours=24)
 JITTER = 0.05
@@ -285,7 +286,9 @@ def after_push(state: FeedState, arrivals: tuple[datetime, ...], now: datetime) 
 
 def wants_discovery(state: FeedState, now: datetime) -> bool:
     """Whether to ask the feed's site where its feed is now: no document for long, and we have not asked this week."""
-    is_dead = (state.failure_reason in _DEAD and state.failures >= 3) or state.failure_reason is FailureReason.GONE
+    is_long = now - (state.last_success_at or now) >= DEAD_AFTER
+    is_dead = is_long and state.failures >= 3 and state.failure_reason in _DEAD
+    is_dead = is_dead or state.failure_reason is FailureReason.GONE
     if state.site_url is None or not is_dead:
         return False
     asked = state.memory.get("discovery")
