@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from aggregator import __version__, cli_corrections, cli_run, cli_sources, cli_status, cli_stories
+from aggregator import __version__, cli_corrections, cli_filing, cli_run, cli_sources, cli_status, cli_stories
 from aggregator.cli_common import BAD_CONFIGURATION, FAILED, Console
 from aggregator.errors import AggregatorError, ConfigError
 
@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
     _sources(commands)
     _stories(commands)
+    _rules(commands)
 
     explain = _command(
         commands,
@@ -181,6 +182,38 @@ def _stories(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="entries that leave together as a story of their own; without any, all but the lead leave, each alone",
     )
 
+    file = _correction(
+        verbs, "file", cli_filing.file, "file a story under another section", "bmn stories file abcdefghij companies"
+    )
+    file.add_argument("id", metavar="ID")
+    file.add_argument(
+        "section",
+        choices=["tech", "companies", "economics", "marketing", "none", "forget"],
+        metavar="SECTION",
+        help="tech, companies, economics, marketing, none; forget: leave it to the model and the rules again",
+    )
+
+
+def _rules(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser(
+        "rules", help="try the rules, or apply them", description="Try the rules, or apply them."
+    )
+    verbs = group.add_subparsers(required=True, metavar="VERB")
+    test = _command(
+        verbs,
+        "test",
+        cli_filing.test,
+        "which stored stories each rule would change; nothing is saved",
+        "bmn rules test --config new.yaml --since 7d",
+    )
+    test.add_argument("--since", metavar="D", default="7d", help="a duration or a date (2026-11-24); default 7d")
+    _json(test)
+    apply = _command(
+        verbs, "apply", cli_filing.apply, "file stored stories anew by the rules in use", "bmn rules apply --since 30d"
+    )
+    apply.add_argument("--since", metavar="D", help="a duration (30d) or a date (2026-11-24); default: all stories")
+    _json(apply)
+
 
 def _correction(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, about: str, example: str
@@ -189,7 +222,7 @@ def _correction(
     made = verbs.add_parser(
         name,
         help=about,
-        description=f"{about[0].upper()}{about[1:]}; remembered, and heeded by all later grouping.",
+        description=f"{about[0].upper()}{about[1:]}; remembered, and heeded from then on.",
         epilog=f"example: {example}",
         argument_default=argparse.SUPPRESS,
     )
@@ -200,7 +233,9 @@ def _correction(
 
 
 def _listing(command: argparse.ArgumentParser, *, is_nested: bool = False) -> None:
-    command.add_argument("--section", choices=["tech", "companies", "economics", "marketing", "none", "unsure"])
+    command.add_argument(
+        "--section", choices=["tech", "companies", "economics", "marketing", "none", "unsure", "withheld"]
+    )
     command.add_argument("--since", metavar="D", help="a duration (24h) or a date (2026-11-24)")
     limit = argparse.SUPPRESS if is_nested else 50
     command.add_argument("--limit", type=_positive, default=limit, metavar="N", help="default 50")

@@ -40,6 +40,8 @@ def status(options: argparse.Namespace, console: Console) -> int:
                 counted(report["stories"], "story", "stories"),
                 f"{queues['due']} due",
                 f"{queues['ungrouped']} ungrouped",
+                f"{queues['unsure']} unsure (run 'bmn stories --section unsure')" if queues["unsure"] else "",
+                f"{queues['withheld']} withheld" if queues["withheld"] else "",
             ]
         )
     )

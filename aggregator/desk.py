@@ -15,9 +15,10 @@ from aggregator.config import Config
 from aggregator.config import Rule as RuleSetting
 from aggregator.config_values import compiled
 from aggregator.daemon import Log
-from aggregator.store import Store
-from aggregator.stories.classify import Sectioner
-from aggregator.stories.filing import Filing, FilingPolicy, filed
+from aggregator.store import Correction, Store
+from aggregator.stories.classify import Sectioner, StoryText
+from aggregator.stories.features import SUMMARY_CHARACTERS
+from aggregator.stories.filing import Filing, FilingPolicy, by_hand, filed
 from aggregator.stories.rules import Rule
 from aggregator.text import Pattern
 from aggregator.types import StoredEntry, Story
@@ -57,12 +58,7 @@ class Desk:
 
     def by_hand(self, stories: Iterable[Story]) -> dict[UUID, str]:
         """Where people filed these stories, of those that anybody did."""
-        wanted = {story.story_id: story for story in stories if story.is_filed_by_hand}
-        if not wanted:
-            return {}
-        said = self._store.filed_by_hand(wanted)
-        sections = {story_id: correction.section for story_id, correction in said.items()}
-        return {story_id: section for story_id, section in sections.items() if section is not None}
+        return hand_sections(self._store, stories)
 
     def file(
         self, told: Sequence[StoredEntry], story: Story | None, by_hand: str | None, labels: Sequence[str]
@@ -70,6 +66,28 @@ class Desk:
         """The filing of a story told by these entries; `story` as it was published, None for a new one."""
         before = story.sectioning if story else None
         return filed(told, self.policy, self._sectioner, before, by_hand, labels)
+
+
+def hand_sections(store: Store, stories: Iterable[Story]) -> dict[UUID, str]:
+    """The sections that people gave these stories, by id of those that anybody gave one."""
+    wanted = [story.story_id for story in stories if story.is_filed_by_hand]
+    said = store.filed_by_hand(wanted) if wanted else {}
+    return {story_id: correction.section for story_id, correction in said.items() if correction.section is not None}
+
+
+def file_by_hand(store: Store, story: Story, section: str | None, now: datetime) -> None:
+    """Remember that a person files the story under this section (None: takes their hand off it), in force at once.
+
+    Its text is remembered too, as far as the model reads it: retention may take the entries before `bmn train` comes.
+    """
+    texts = tuple((title, summary[:SUMMARY_CHARACTERS]) for title, summary in StoryText.of(told_by(story)).texts)
+    correction = Correction("file", now, (story.story_id,), section=section, texts=texts)
+    store.file_by_hand(correction, by_hand(section) if section is not None else None)
+
+
+def told_by(story: Story) -> tuple[StoredEntry, ...]:
+    """All entries of a story, copies last."""
+    return (*story.entries, *story.duplicates)
 
 
 def policy_of(config: Config) -> FilingPolicy:

@@ -10,7 +10,7 @@ from aggregator.config import Config
 from aggregator.ingest.websub import PushState
 from aggregator.status import source_report
 from aggregator.store import Store
-from aggregator.types import FeedState, StoredEntry, Story
+from aggregator.types import FeedState, Sectioning, StoredEntry, Story
 
 
 def explain(store: Store, config: Config, what: str, now: datetime) -> dict[str, Any] | None:
@@ -79,6 +79,12 @@ def _of_story(store: Store, story: Story, asked: str) -> dict[str, Any]:
         "confidence": round(verdict.confidence, 4),
         "probabilities": dict(verdict.probabilities),
         "section_reasons": list(verdict.reasons),
+        "runner_up": runner_up(verdict),
+        "filed_by_hand": story.is_filed_by_hand,
+        "language": story.language,
+        "labels": list(story.labels),
+        "withheld": story.withheld,
+        "boost": story.boost,
         "published": _time(story.published),
         "updated": _time(story.updated_at),
         "lead": _entry(story.lead),
@@ -94,6 +100,12 @@ def _of_story(store: Store, story: Story, asked: str) -> dict[str, Any]:
         ],
         "related": [str(story_id) for story_id in story.related],
     }
+
+
+def runner_up(verdict: Sectioning) -> str | None:
+    """The label that came next; None where one was given and not judged."""
+    others = {label: share for label, share in verdict.probabilities.items() if label != verdict.section and share > 0}
+    return max(others, key=lambda label: others[label]) if others else None
 
 
 def _lead_reason(story: Story) -> str:
@@ -131,7 +143,14 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
     likely = sorted(found["probabilities"].items(), key=lambda pair: -pair[1])
     yield "section"
     yield f"  {found['section'] or 'unsure'}: " + ", ".join(f"{label} {share:.0%}" for label, share in likely[:3])
+    if found["second"]:
+        yield f"  nearly as likely: {found['second']}, so it stands in both"
     yield from (f"  {reason}" for reason in found["section_reasons"])
+    if found["withheld"]:
+        yield f"  in no feed and on no page: {_WITHHELD.get(found['withheld'], found['withheld'])}"
+    if found["boost"] != 1:
+        yield f"  rank multiplied by {found['boost']:g}"
+    yield f"  language: {found['language'] or 'nobody can tell'}"
     yield "lead"
     yield f"  {found['lead']['source']}: {found['lead_reason']}"
     yield "entries"
@@ -139,6 +158,9 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
         role = "copy, " if entry["duplicate_of"] else ""
         yield f"  {entry['source']}: {entry['title']} ({role}{entry['url'] or 'no address'})"
         yield from (f"    {reason}" for reason in entry["reasons"])
+
+
+_WITHHELD = {"rule": "a rule drops it", "language": "none of its entries is in one of the languages"}
 
 
 def _feed_lines(found: dict[str, Any]) -> Iterator[str]:

@@ -10,9 +10,10 @@ from aggregator import opml, urls
 from aggregator.config import Config
 from aggregator.ingest.websub import PushState, Subscription
 from aggregator.store import Store
-from aggregator.types import FeedState, Health
+from aggregator.types import FeedState, Health, Story
 
 FRESHNESS_OVER = timedelta(days=7)
+UNSURE_SHOWN = 10  # of the stories that wait for a section, the newest
 
 
 def report(store: Store, config: Config, now: datetime) -> dict[str, Any]:
@@ -36,7 +37,10 @@ def report(store: Store, config: Config, now: datetime) -> dict[str, Any]:
             "ungrouped": counts.ungrouped,
             "oldest_ungrouped_seconds": round(max(0.0, oldest), 1),
             "changed": counts.stale,
+            "unsure": counts.unsure,
+            "withheld": counts.withheld,
         },
+        "unsure": [_unsure(story) for story in store.stories("unsure", limit=UNSURE_SHOWN)],
         "entries": counts.entries,
         "stories": counts.stories,
         "freshness": {
@@ -50,6 +54,19 @@ def report(store: Store, config: Config, now: datetime) -> dict[str, Any]:
             for section, seen in sorted(fresh.seen_by_section.items())
             for shown in (fresh.shown_by_section.get(section),)
         },
+    }
+
+
+def _unsure(story: Story) -> dict[str, Any]:
+    """A story that waits for a section, with the likeliest."""
+    shares = story.sectioning.probabilities
+    likeliest = max(shares, key=lambda label: shares[label], default=None)
+    return {
+        "id": story.ref,
+        "title": story.lead.title,
+        "url": story.lead.link,
+        "likeliest": likeliest,
+        "confidence": round(story.sectioning.confidence, 4),
     }
 
 

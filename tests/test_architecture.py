@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "rediscovery",
         "desk",
         "editor",
+        "trial",
         "corrector",
         "publisher",
         "pipeline",

@@ -57,7 +57,7 @@ def test_a_persons_word_beats_every_rule(sectioner):
     policy = FilingPolicy(
         (a_rule(0, fits_title="bank", section="tech", drops=True), a_rule(1, on_section="marketing", label="x"))
     )
-    filing = filed([RATES], policy, sectioner, before=a_sectioning("tech"), by_hand="marketing")
+    filing = filed([RATES], policy, sectioner, before=a_sectioning("tech"), hand="marketing")
     assert (filing.sectioning.section, filing.withheld, filing.labels) == ("marketing", None, ("x",))
     assert "by hand" in filing.sectioning.reasons[0]
 

@@ -45,17 +45,17 @@ def filed(
     policy: FilingPolicy,
     sectioner: Sectioner,
     before: Sectioning | None = None,
-    by_hand: str | None = None,
+    hand: str | None = None,
     labels: Sequence[str] = (),
 ) -> Filing:
-    """The filing of a story told by these entries. `before` is the published verdict, None for a new story; `by_hand`
+    """The filing of a story told by these entries. `before` is the published verdict, None for a new story; `hand` is
     the section that a person gave it; `labels` those of its events."""
     text = StoryText.of(told)
     # Under a person's word no rule gives a section, so none may judge by one that another gave.
-    heeded = policy.rules if by_hand is None else tuple(replace(rule, section=None) for rule in policy.rules)
+    heeded = policy.rules if hand is None else tuple(replace(rule, section=None) for rule in policy.rules)
     at_first = rules.before_model(heeded, told)
-    if by_hand is not None:
-        verdict = Sectioning(certain(by_hand), (f"filed under {by_hand} by hand: no rule moves or drops it",), by_hand)
+    if hand is not None:
+        verdict = by_hand(hand)
     elif at_first.section is not None:
         verdict = Sectioning(certain(at_first.section), (), at_first.section)
     else:
@@ -66,11 +66,16 @@ def filed(
     return Filing(
         replace(verdict, reasons=tuple(dict.fromkeys((*verdict.reasons, *outcome.reasons)))),
         tuple(dict.fromkeys((*labels, *outcome.labels))),
-        None if by_hand is not None else _withheld(told, policy, outcome),
+        None if hand is not None else _withheld(told, policy, outcome),
         outcome.boost,
         language(text).code,
         outcome,
     )
+
+
+def by_hand(section: str) -> Sectioning:
+    """The verdict of a person."""
+    return Sectioning(certain(section), (f"filed under {section} by hand: no rule moves or drops it",), section)
 
 
 def settled(verdict: Sectioning, before: Sectioning | None) -> Sectioning:
