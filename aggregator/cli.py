@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
         "bmn explain https://example.org/news/1",
     )
     explain.add_argument("what", metavar="STORY_ID|URL")
+    explain.add_argument("other", metavar="STORY_ID|URL", nargs="?", help="why these two are one story, or are not")
     _json(explain)
 
     evaluate = _command(

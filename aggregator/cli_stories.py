@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aggregator import explain as explanations
-from aggregator import urls
+from aggregator import explain_near, urls
 from aggregator.cli_common import DONE, Console, load_config, reading, rfc3339, since
 from aggregator.errors import NotFound
 from aggregator.pipeline import utc_now
@@ -61,7 +61,11 @@ def explain(options: argparse.Namespace, console: Console) -> int:
     """Why a story is filed, grouped and led as it is; why a feed is polled when it is."""
     config = load_config(options)
     with reading(config) as store:
-        found = explanations.explain(store, config, options.what, utc_now())
+        found = (
+            explanations.explain(store, config, options.what, utc_now())
+            if options.other is None
+            else explain_near.pair(store, options.what, options.other)
+        )
     if found is None:
         raise NotFound(
             f"{urls.for_log(options.what)} is no story, entry or source here (see 'bmn stories', 'bmn sources list')"
@@ -69,7 +73,7 @@ def explain(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         console.json(found)
         return DONE
-    for line in explanations.lines(found):
+    for line in explain_near.pair_lines(found) if found["kind"] == "pair" else explanations.lines(found):
         console.print(line)
     return DONE
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from aggregator import explain_near
 from aggregator.config import Config
 from aggregator.ingest.websub import PushState
 from aggregator.status import source_report
 from aggregator.store import Store
+from aggregator.stories.rank import why_lead
 from aggregator.types import FeedState, Sectioning, StoredEntry, Story
 
 
@@ -36,10 +38,11 @@ def _of_address(store: Store, config: Config, url: str, now: datetime) -> dict[s
     state = store.feed(source.url if source else url)
     if state is not None:
         return _of_feed(store, state, source is not None and source.enabled, now)
+    entries = store.entries_of_url(url)
     story = store.story_of_url(url)
     if story is not None:
-        return _of_story(store, story, story.ref)
-    entries = store.entries_of_url(url)
+        here = (entry for entry in entries if entry.story_id == story.story_id and entry.duplicate_of is None)
+        return _of_story(store, story, story.ref, next(here, None))
     return {"kind": "entry", "entries": [_entry(entry) for entry in entries]} if entries else None
 
 
@@ -65,7 +68,7 @@ def _of_feed(store: Store, state: FeedState, is_enabled: bool, now: datetime) ->
     }
 
 
-def _of_story(store: Store, story: Story, asked: str) -> dict[str, Any]:
+def _of_story(store: Store, story: Story, asked: str, entry: StoredEntry | None = None) -> dict[str, Any]:
     placements = {placement.entry_id: placement for placement in store.placements(story.story_id)}
     verdict = story.sectioning
     return {
@@ -88,7 +91,7 @@ def _of_story(store: Store, story: Story, asked: str) -> dict[str, Any]:
         "published": _time(story.published),
         "updated": _time(story.updated_at),
         "lead": _entry(story.lead),
-        "lead_reason": _lead_reason(story),
+        "lead_reason": "; ".join(why_lead(story.lead, (*story.entries, *story.duplicates))),
         "entries": [
             _entry(entry)
             | {
@@ -99,6 +102,7 @@ def _of_story(store: Store, story: Story, asked: str) -> dict[str, Any]:
             for entry in (*story.entries, *story.duplicates)
         ],
         "related": [str(story_id) for story_id in story.related],
+        "near": explain_near.nearest(store, story, entry),
     }
 
 
@@ -106,14 +110,6 @@ def runner_up(verdict: Sectioning) -> str | None:
     """The label that came next; None where one was given and not judged."""
     others = {label: share for label, share in verdict.probabilities.items() if label != verdict.section and share > 0}
     return max(others, key=lambda label: others[label]) if others else None
-
-
-def _lead_reason(story: Story) -> str:
-    if len(story.entries) == 1:
-        return "the only entry that is not a copy"
-    began = min(story.entries, key=lambda entry: entry.first_seen)
-    first = "seen first" if began is story.lead else f"seen after {began.source.title}"
-    return f"{first}; the source weighs {story.lead.source.weight:g}; kept while no other entry is clearly better"
 
 
 def _buried(ref: str, title: str, link: str | None) -> dict[str, Any]:
@@ -158,6 +154,10 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
         role = "copy, " if entry["duplicate_of"] else ""
         yield f"  {entry['source']}: {entry['title']} ({role}{entry['url'] or 'no address'})"
         yield from (f"    {reason}" for reason in entry["reasons"])
+    if found["near"]:
+        yield "near, and not the same"
+    for near in found["near"]:
+        yield from explain_near.lines(near)
 
 
 _WITHHELD = {"rule": "a rule drops it", "language": "none of its entries is in one of the languages"}

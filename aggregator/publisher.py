@@ -24,6 +24,7 @@ from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSetti
 from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import MIN_SOURCES, Page
 from aggregator.store import Archive, Store
+from aggregator.stories.cluster import NOTHING_NEAR
 from aggregator.types import Story
 
 _FEED = re.compile(r"/([^/]+)\.(atom|rss|json)")
@@ -169,14 +170,14 @@ class Publisher:
         return Page(200, press.story_page(found, related, self._why(found)))
 
     def _why(self, story: Story) -> list[str]:
-        """Why its entries are together, in the words of those who joined later."""
+        """Why its entries are together, and what the first of them was near to without being the same."""
         titles = {entry.entry_id: entry.source.title for entry in (*story.entries, *story.duplicates)}
         placements = self._store.placements(story.story_id)
         return [
             f"{titles[placement.entry_id]}: {reason}"
-            for placement in placements[1:]
+            for placement in placements
             for reason in placement.reasons
-            if placement.entry_id in titles
+            if placement.entry_id in titles and reason not in NOTHING_NEAR
         ]
 
     def close(self) -> None:

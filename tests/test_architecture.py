@@ -51,7 +51,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "publisher",
         "pipeline",
         "status",
-        "explain",
+        "explain*",
         "demo*",
         "outputs",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -67,12 +68,12 @@ class Desk:
         feed = next(feed for feed in self.store.feeds() if feed.url == f"https://{outlet.lower()}.example/rss")
         url = f"https://{outlet.lower()}.example/{name.lower().replace(' ', '-')}"
         summary = f"<p>{WORD}.</p>"
-        values = {"link": url, "guid": url, "published": self.now, "summary": summary, **fields}
-        entry = an_entry(f"{name} {WORD}", **values)
+        values: dict[str, Any] = {"link": url, "guid": url, "published": self.now, "summary": summary, **fields}
+        entry = an_entry(values.pop("title", f"{name} {WORD}"), **values)
         changes = feed_changes(self.store.known([feed.feed_id])[feed.feed_id], a_parsed_feed(entry), self.now)
         fresh = replace(feed, health=Health.OK, last_poll_at=self.now, last_success_at=self.now)
         self.store.apply([PollResult(fresh, a_fetched(url=feed.url), changes, self.now)], self.now)
-        return url
+        return str(values["link"])
 
     def group(self) -> GroupTotals:
         totals = GroupTotals()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aggregator.stories.rank import credits_agency, lead_entry
+from aggregator.stories.rank import credits_agency, lead_entry, why_lead
 from aggregator.types import SourceRef, StoredEntry
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -50,6 +50,38 @@ def test_the_one_that_others_link_to_leads() -> None:
 def test_a_longer_address_is_not_a_link_to_the_shorter() -> None:
     first = entry(1, 0, summary="see https://outlet3.example/story-of-another-day")
     assert lead_entry([first, entry(3, 120)]) == first
+
+
+@pytest.mark.parametrize(
+    ("link", "is_link"),
+    [
+        ("https://outlet3.example/story", True),
+        ("http://www.outlet3.example/story/?ref=x#top", True),
+        ("https://xoutlet3.example/story", False),
+        ("https://elsewhere.example/?to=outlet3.example/story", False),
+    ],
+)
+def test_what_counts_as_a_link_to_the_original(link: str, is_link: bool) -> None:
+    first, scoop = entry(1, 0, summary=f'<a href="{link}">reported</a>'), entry(3, 120)
+    assert (lead_entry([first, scoop]) == scoop) is is_link
+
+
+def test_why_the_lead_leads_is_said_in_words() -> None:
+    scoop = entry(3, 120)
+    reprint = entry(2, 60, author="Reuters", image_url="https://outlet2.example/a.jpg", weight=1.5)
+    linking = entry(1, 0, summary='<a href="https://outlet3.example/story">reported</a>')
+    assert why_lead(scoop, [linking, reprint, scoop])[:4] == (
+        "linked to by Outlet 1",
+        "its source weighs 1",
+        "reports itself where Outlet 2 reprints an agency",
+        "seen after Outlet 1",
+    )
+    assert why_lead(scoop, [scoop, entry(4, duplicate_of=3)]) == ("the only entry that is not a copy",)
+    kept = why_lead(entry(1, 0), [entry(1, 0), entry(2, 10, weight=1.3)])
+    assert kept[-2:] == (
+        "scores 1.40, the next, Outlet 2, 1.69",
+        "kept, as readers know it: 1 more would take the lead",
+    )
 
 
 def test_a_published_lead_stays_unless_clearly_bettered() -> None:
