@@ -173,6 +173,7 @@ class Service:
             jobs.append(Job("rediscover", pipeline.rediscover, {"minutes": 10, "jitter": 60}))
         if role.edits:
             jobs.append(Job("archive", pipeline.archive, {"minutes": 10, "jitter": 60}))
+            jobs.append(Job("brief", pipeline.brief, {"seconds": 20}))
             jobs.append(Job("prune", pipeline.prune, {"hours": 6, "jitter": 600}))
         if role.edits or role.serves:
             jobs.append(Job("edit", self._edit, {"seconds": EDIT}))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from aggregator.briefing import Briefing
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.editor import Editor, GroupTotals
@@ -73,10 +74,11 @@ class Pipeline:
         role: Role,
         subscriber: Subscriber,
         rediscovery: Rediscovery,
+        briefing: Briefing,
     ) -> None:
         self.config, self.store, self.role = config, store, role
         self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
-        self.subscriber, self.rediscovery = subscriber, rediscovery
+        self.subscriber, self.rediscovery, self.briefing = subscriber, rediscovery, briefing
         self.metrics, self.log, self.now = metrics, log, now
         self._writer = writer
         self._printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
@@ -126,6 +128,7 @@ class Pipeline:
             subscriber = Subscriber(store, database, poller, fetcher, metrics, log, now)
             stack.push_async_callback(subscriber.stop)
             rediscovery = Rediscovery(store, database, poller, fetcher, workers, log, now)
+            briefing = Briefing(store, database, log, now)
             pipeline = cls(
                 config,
                 store,
@@ -140,6 +143,7 @@ class Pipeline:
                 role,
                 subscriber,
                 rediscovery,
+                briefing,
             )
             await pipeline.configure(config, sync=is_alone)
             await poller.remember()
@@ -160,6 +164,7 @@ class Pipeline:
         self.subscriber.configure(config)
         self.editor.configure(config)
         self.publisher.configure(config)
+        self.briefing.configure(config)
 
     # ------------------------------------------------------------ stages
 
@@ -199,6 +204,12 @@ class Pipeline:
                 await self.database(self.store.mark_shown, self.publisher.newly_shown, self.now())
             self._progressed("publish")
             return changed
+
+    async def brief(self) -> int:
+        """Make the briefings whose time has come and send what waits to be sent; how many were made."""
+        made = await self.briefing.make_due()
+        await self.briefing.send_waiting()
+        return made
 
     async def archive(self) -> int:
         """Print the months of merged feeds that are over and keep them for good; how many documents."""

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from uuid import UUID
 
+from aggregator import briefing
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.metrics import Metrics
@@ -29,6 +30,8 @@ from aggregator.types import Story
 
 _FEED = re.compile(r"/([^/]+)\.(atom|rss|json)")
 _STORY = re.compile(r"/story/([a-z2-7]{10})")
+_DIGEST = re.compile(r"/digest/([0-9]{4}-(?:[0-9]{2}-[0-9]{2}|w[0-9]{2}))")
+_DIGESTS = 30  # in the feed of briefings
 _RELATED = 6
 
 
@@ -61,6 +64,7 @@ class Publisher:
         ]
         content = ContentSettings(config.content.text, config.content.excerpt_words, config.content.images)
         self._press = Press(site, feeds, content, self.shelf.documents)
+        self._has_digests = config.digest.at is not None
         self._published_stamp = None
 
     @property
@@ -91,6 +95,8 @@ class Publisher:
         began = time.perf_counter()
         stories = self.stories()
         press.archived = self._store.archive_months()
+        if self._has_digests:
+            press.digests = tuple(briefing.read(kept) for kept in self._store.latest_digests(None, _DIGESTS))
         documents = press.edition(stories, self._now())
         for ref in press.unprintable:
             self._log.error("story_unprintable", story=ref, remedy="left out of the feeds; please report it")
@@ -119,10 +125,16 @@ class Publisher:
             return None
         if (asked := archive.asked_for(path)) is not None:
             return await asyncio.get_running_loop().run_in_executor(self._reader, self._archived, *asked)
+        if (match := _DIGEST.fullmatch(path)) is not None:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, self._digest_page, match[1])
         match = _STORY.fullmatch(path)
         if not match:
             return None
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._story_page, match[1])
+
+    def _digest_page(self, day: str) -> Page | None:
+        kept = self._store.digest(day)
+        return Page(200, self.press.digest_page(briefing.read(kept))) if kept else None
 
     def next_archive(self) -> Archive | None:
         """The first month of a merged feed that is over and not archived yet, printed; None when all are. Blocks."""

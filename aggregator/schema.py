@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0007"  # the newest of `migrations/versions`
+REVISION = "0008"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -267,6 +267,28 @@ archives = sa.Table(
     sa.Column("updated", Time, nullable=False),  # of its newest story
     sa.Column("stories", sa.Integer, nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),  # Atom, gzip
+)
+
+# Briefings as they were made, and the letters that carry them.
+digests = sa.Table(
+    "digests",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),  # daily, weekly
+    sa.Column("day", sa.Text, primary_key=True),  # 2026-11-24, 2026-W48
+    sa.Column("since", Time, nullable=False),
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("content", Json, nullable=False),
+)
+
+letters = sa.Table(
+    "letters",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("recipient", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),  # waiting, sending, sent, refused
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_try_at", Time, nullable=False),
 )
 
 # What people put right, in order: grouping and filing heed it, a rebuild does it again.

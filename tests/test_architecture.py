@@ -38,8 +38,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "newsroom",
         "newsroom.*",
     ),
-    ("workers", "metrics", "daemon", "roles"),
+    ("workers", "metrics", "daemon", "roles", "mail"),
     (
+        "briefing",
         "poller",
         "subscriber",
         "callbacks",
@@ -116,11 +117,11 @@ EFFECTS: dict[str, tuple[str, ...]] = {
         "store.engine",  # the host's name, for the lock file
         "demo",  # binds the newsroom's port before a configuration can name it; serve listens on it
     ),
-    "ssl": ("ingest.fetch", "publish.serve"),
+    "ssl": ("ingest.fetch", "publish.serve", "mail"),
     "http.client": (),
     "http.server": (),
     "urllib.request": (),
-    "smtplib": (),
+    "smtplib": ("mail",),
     "ftplib": (),
     "socketserver": (),
     "subprocess": ("workers",),

@@ -6,7 +6,7 @@ document whose bytes are as they were stays the very same object, with its Last-
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -15,6 +15,7 @@ from aggregator import opml
 from aggregator.publish import feeds as xml
 from aggregator.publish import feeds_json
 from aggregator.publish.delta import parts_of
+from aggregator.publish.digest import Digest, as_item
 from aggregator.publish.item import Item, item_of
 from aggregator.publish.merge import choose, sections_of
 from aggregator.publish.pages import HTML_TYPE, LEADS, Pages, static_files
@@ -31,6 +32,7 @@ LEAD_QUOTA = Quota(per_source=2, per_section=2)  # of the five leads
 ON_PAGE = 60  # stories on a section's page
 IN_FEED_PAGE = 30  # stories on the page that a browser gets at a feed's address
 _ALL = 1_000_000  # stories of a month: no cut
+DIGEST = "digest"  # the slug of the briefings' feed
 RELATED = 6  # stories under "you may also like"
 
 
@@ -72,6 +74,7 @@ class Press:
         self._latest: dict[str, tuple[Item, ...]] = {}
         self._static = static_files()
         self.archived: Mapping[str, tuple[str, ...]] = {}  # months by slug, see `publish.archive`
+        self.digests: tuple[Digest, ...] | None = None  # the newest first; None where there are to be none
         self.unprintable: set[str] = set()  # refs of stories left out because they could not be written
 
     @property
@@ -112,6 +115,8 @@ class Press:
         everything = tuple(each.item for each in self._cook(filed, used))
         leads = tuple(each.item for each in self._cook(ranked(filed, LEADS, LEAD_QUOTA), used))
         add("/", self.pages.front(leads, everything), HTML_TYPE, _newest(everything))
+        if self.digests is not None:
+            documents |= self._briefings(self.digests, changed_at)
         add("/about", self.pages.about(), HTML_TYPE, None)
         add(NOT_FOUND, self.pages.not_found(), HTML_TYPE, None)
         add("/feeds.opml", self._opml(), OPML_TYPE, None)
@@ -168,6 +173,28 @@ class Press:
         updated = max((each.item.updated for each in kept), default=EMPTY_SINCE)
         body = xml.archive(feed, self.site, [each.atom for each in kept], updated, month, before)
         return ArchivePrint(body, updated, len(kept))
+
+    def _briefings(
+        self, kept: Sequence[Digest], changed_at: Callable[[datetime | None], datetime]
+    ) -> dict[str, Rendered]:
+        """The feed of the digests, and the newest of them as a page."""
+        feed = FeedSettings(DIGEST, f"{self.site.title}: briefing", sections=(), items=len(kept))
+        chosen = [self._cooked_digest(each) for each in kept]
+        updated = max((each.made_at for each in kept), default=None)
+        documents = self._feed(feed, chosen, updated, changed_at(updated))
+        body = self.pages.digest(kept[0] if kept else None, kept)
+        path = f"/{DIGEST}"
+        documents[path] = rendered(body, HTML_TYPE, changed_at(updated), self._documents.get(path))
+        return documents
+
+    def _cooked_digest(self, kept: Digest) -> Cooked:
+        item = as_item(kept, self.site)
+        atom, rss = xml.atom_item(item, self.site), xml.rss_item(item, self.site)
+        return Cooked(None, item, atom, rss, feeds_json.json_item(item, self.site))
+
+    def digest_page(self, kept: Digest) -> Rendered:
+        """`/digest/{day}`"""
+        return rendered(self.pages.digest(kept, self.digests or ()), HTML_TYPE, kept.made_at)
 
     def story_page(self, story: Story, related: Sequence[Story] = (), why: Sequence[str] = ()) -> Rendered:
         """`/story/{ref}`. Without related stories the latest of its section stand there, and the page says so."""

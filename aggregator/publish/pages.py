@@ -14,6 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from aggregator.publish.digest import Digest, path_of, title_of
 from aggregator.publish.feeds import description_of
 from aggregator.publish.item import Item
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
@@ -105,6 +106,13 @@ class Pages:
             why=why,
             similar=similar,
         )
+
+    def digest(self, digest: Digest | None, others: Sequence[Digest]) -> bytes:
+        """`/digest/{day}`: one briefing (None: there is none yet), with the way to the others."""
+        at = path_of(digest) if digest else "/digest"
+        title = title_of(digest, self._site) if digest else f"{self._site.title}: briefing"
+        listed = [(path_of(each), title_of(each, self._site)) for each in others if each is not digest]
+        return self._page("digest.html", at, digest=digest, title=title, others=listed)
 
     def about(self) -> bytes:
         """`/about`: how to subscribe, and what our extensions of the formats mean."""

@@ -22,6 +22,7 @@ from aggregator.schema import meta
 from aggregator.store import (
     archives,
     corrections,
+    digests,
     entries,
     feeds,
     filing,
@@ -36,6 +37,7 @@ from aggregator.store import (
 )
 from aggregator.store.archives import Archive
 from aggregator.store.corrections import Correction
+from aggregator.store.digests import KeptDigest, Letter
 from aggregator.store.engine import Database, insert_new, upsert
 from aggregator.store.feeds import ConfiguredSource, Synced
 from aggregator.store.filing import Head, Touched
@@ -71,8 +73,10 @@ __all__ = [
     "Delay",
     "Freshness",
     "Head",
+    "KeptDigest",
     "Lease",
     "LeasedHost",
+    "Letter",
     "Pruned",
     "Query",
     "Retention",
@@ -479,6 +483,36 @@ class Store:
         """The months of each merged feed that are archived, the oldest first."""
         with self._database.read() as connection:
             return archives.months(connection)
+
+    def save_digest(self, digest: KeptDigest, recipients: Iterable[str] = ()) -> bool:
+        """Keep a briefing with a letter to each recipient, unless there is one of that day; whether it was kept."""
+        with self._database.write() as connection:
+            return digests.save(connection, digest, recipients)
+
+    def latest_digests(self, kind: str | None, limit: int) -> list[KeptDigest]:
+        """The newest briefings of a kind (None: of both), the newest first."""
+        with self._database.read() as connection:
+            return digests.latest(connection, kind, limit)
+
+    def digest(self, day: str) -> KeptDigest | None:
+        """The briefing of that day (2026-11-24) or week (2026-W48)."""
+        with self._database.read() as connection:
+            return digests.of_day(connection, day)
+
+    def take_letter(self, now: datetime) -> Letter | None:
+        """The next letter whose time has come; nobody takes it again until `settle_letter` says what became of it."""
+        with self._database.write() as connection:
+            return digests.take_letter(connection, now)
+
+    def settle_letter(self, letter: Letter, state: str, next_try_at: datetime | None = None) -> None:
+        """What became of a letter that was taken: sent, refused, or waiting until `next_try_at`."""
+        with self._database.write() as connection:
+            digests.settle_letter(connection, letter, state, next_try_at)
+
+    def unsettled_letters(self) -> list[Letter]:
+        """Letters in the middle of whose sending a process died."""
+        with self._database.read() as connection:
+            return digests.unsettled(connection)
 
     def stories_changed_since(self, since: datetime) -> list[Story]:
         """The stories whose `updated_at` is `since` or later, by `published`, the newest first."""

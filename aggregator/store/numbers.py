@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aggregator.schema import archives, entries, feeds, stories
+from aggregator.schema import archives, digests, entries, feeds, stories
 from aggregator.store.feeds import entry_counts
 from aggregator.store.rows import maybe_moment, micros
 
@@ -77,8 +77,8 @@ def _count(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[
 
 
 def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
-    """Newest change and number of stories, a sum over what is shown of their sources, and the number of
-    archived months."""
+    """Newest change and number of stories, a sum over what is shown of their sources, and the numbers of
+    archived months and digests."""
     # Apart, each is answered from an index; a merge moves `updated_at`, a pruned story the number.
     newest = connection.scalar(sa.select(sa.func.max(stories.c.updated_at)))
     told = connection.scalar(sa.select(sa.func.count()).select_from(stories)) or 0
@@ -86,7 +86,7 @@ def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
         feeds.c.feed_id
     )
     names = hash(tuple(tuple(row) for row in connection.execute(shown)))
-    return (newest or 0, told, names, _count(connection, archives))
+    return (newest or 0, told, names, _count(connection, archives), _count(connection, digests))
 
 
 def freshness(connection: sa.Connection, since: datetime) -> Freshness:

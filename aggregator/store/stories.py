@@ -254,7 +254,7 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None) ->
     query = sa.select(stories.c.story_id, stories.c.published, stories.c.ref).where(*wanted.conditions())
     # Section by section: each walks its index from the newest on and stops, where one IN would sort them all.
     names = sorted(set(wanted.sections or ()))
-    kinds = [query] if wanted.sections is None else [query.where(each) for s in names for each in filed_under(s)]
+    kinds = [query] if wanted.sections is None else [query.where(each) for s in names for each in _filed_under(s)]
     found: dict[bytes, Any] = {}
     for kind in kinds:
         found |= {row.story_id: row for row in connection.execute(kind.order_by(*_ORDER).limit(limit))}
@@ -262,7 +262,7 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None) ->
     return by_ids(connection, [row.story_id for row in newest[:limit]])
 
 
-def filed_under(section: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _filed_under(section: str) -> tuple[sa.ColumnElement[bool], ...]:
     if section == UNSURE:
         return (stories.c.section.is_(None),)
     if section == WITHHELD:
