@@ -27,6 +27,7 @@ from aggregator import config as configuration
 from aggregator.callbacks import Callbacks
 from aggregator.config import Config
 from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log, settle
+from aggregator.desk import file_named
 from aggregator.errors import AggregatorError, ConfigError
 from aggregator.pipeline import Pipeline, utc_now
 from aggregator.publish.admin import AdminSite, AdminViews
@@ -144,12 +145,13 @@ class Service:
             ready=self._readiness,
             status=lambda: status.report(pipeline.store, pipeline.config, pipeline.now()),
             sources_opml=lambda: status.sources_opml(pipeline.config),
+            stories=lambda section: status.desk_rows(pipeline.store, section),
+            file=lambda ref, section: pipeline.database(file_named, pipeline.store, ref, section, pipeline.now()),
         )
         token = config.admin.token.get_secret_value() if config.admin.token else None
-        admin = AdminSite(views, pipeline.publisher.pages, token)
+        admin = AdminSite(views, pipeline.publisher.pages, token, config.admin.listen.host or "")
         for name, answerer, address in (("public", public, config.site.listen), ("admin", admin, config.admin.listen)):
-            taker = public if answerer is public else None
-            listener = await listen(answerer, str(address), inherited.get(name, ()), taker)
+            listener = await listen(answerer, str(address), inherited.get(name, ()), answerer)
             self.listeners.append(listener)
             stack.push_async_callback(listener.stop)
 

@@ -85,6 +85,15 @@ def file_by_hand(store: Store, story: Story, section: str | None, now: datetime)
     store.file_by_hand(correction, by_hand(section) if section is not None else None)
 
 
+def file_named(store: Store, ref: str, section: str | None, now: datetime) -> bool:
+    """`file_by_hand` for the story of this id; False where there is none."""
+    story = store.story(ref)
+    if story is None:
+        return False
+    file_by_hand(store, story, section, now)
+    return True
+
+
 def told_by(story: Story) -> tuple[StoredEntry, ...]:
     """All entries of a story, copies last."""
     return (*story.entries, *story.duplicates)

@@ -13,6 +13,7 @@ from aggregator.store import Store
 from aggregator.types import FeedState, Health, Story
 
 FRESHNESS_OVER = timedelta(days=7)
+DESK_SHOWN = 100  # stories on the admin's page of stories
 UNSURE_SHOWN = 10  # of the stories that wait for a section, the newest
 
 
@@ -55,6 +56,23 @@ def report(store: Store, config: Config, now: datetime) -> dict[str, Any]:
             for shown in (fresh.shown_by_section.get(section),)
         },
     }
+
+
+def desk_rows(store: Store, section: str | None) -> list[dict[str, Any]]:
+    """The newest stories of a section (None: of all) as the admin's page of stories shows them."""
+    return [
+        {
+            "id": story.ref,
+            "title": story.lead.title,
+            "source": story.lead.source.title,
+            "section": story.sectioning.section,
+            "second": story.sectioning.second,
+            "confidence": round(story.sectioning.confidence, 4),
+            "by_hand": story.is_filed_by_hand,
+            "withheld": story.withheld,
+        }
+        for story in store.stories(section, limit=DESK_SHOWN)
+    ]
 
 
 def _unsure(story: Story) -> dict[str, Any]:

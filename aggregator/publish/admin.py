@@ -1,58 +1,86 @@
-"""What the admin listener answers: metrics, readiness, status, the sources. Never on the public listener.
+"""What the admin listener answers: metrics, readiness, status, the sources, stories to correct. Never the public one.
 
 Everything is asked of callables that the scheduler gives; they may block, so they run off the loop. Where a token is
-set, all but `/healthz` wants `Authorization: Bearer …`; never as a parameter, which would end in somebody's log.
+set, all but `/healthz` wants `Authorization: Bearer …`, or for browsers Basic with the token as password; never as a
+parameter, which would end in somebody's log. `forms` guards what is sent here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
-from aggregator.publish.answers import PAGE_SECURITY, READ_METHODS, SECURITY, Answer, Headers, method_not_allowed, plain
+from aggregator.publish.answers import (
+    PAGE_SECURITY,
+    READ_METHODS,
+    SECURITY,
+    Answer,
+    Headers,
+    method_not_allowed,
+    plain,
+    redirect,
+)
+from aggregator.publish.forms import LARGEST, FormGuard
 from aggregator.publish.negotiate import preferred_type
-from aggregator.publish.pages import HTML_TYPE, Pages, static_files
+from aggregator.publish.pages import HTML_TYPE, SHOWN, Pages, static_files
+from aggregator.types import LABELS
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATIC = static_files()
+_STORIES = "/stories"
+_CHALLENGE = 'Bearer realm="bmn admin", Basic realm="bmn admin", charset="UTF-8"'
 
 
 @dataclass(frozen=True, slots=True)
 class AdminViews:
-    """What there is to see. `ready` gives (is it, why not); `status` the document of `bmn status --json`."""
+    """What there is to see. `ready` gives (is it, why not); `status` the document of `bmn status --json`; `stories` the
+    newest of a section (None: of all) as `status.desk_rows`. `file` does what `bmn stories file` does, with a story's
+    id and a section or None, and says whether there is such a story; without it there is no form."""
 
     metrics: Callable[[], bytes]
     ready: Callable[[], tuple[bool, str]]
     status: Callable[[], Mapping[str, Any]]
     sources_opml: Callable[[], bytes]
+    stories: Callable[[str | None], Sequence[Mapping[str, Any]]] = lambda section: ()
+    file: Callable[[str, str | None], Awaitable[bool]] | None = None
 
 
 class AdminSite:
     """Answers the operator, their Prometheus and their service manager."""
 
-    def __init__(self, views: AdminViews, pages: Pages, token: str | None = None) -> None:
+    def __init__(self, views: AdminViews, pages: Pages, token: str | None = None, host: str = "") -> None:
         self._views, self._pages = views, pages
         self._token = token.encode() if token else None
+        self._guard = FormGuard(host if token is None else None)
 
     def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
-        if method not in READ_METHODS:
-            return method_not_allowed()
         path = target.partition("?")[0]
+        takes_forms = path == _STORIES and self._views.file is not None
+        if method not in READ_METHODS and not (method == "POST" and takes_forms):
+            return method_not_allowed("GET, HEAD, POST" if takes_forms else "GET, HEAD")
         if path == "/healthz":
             return plain(200, "ok")
         if not self._is_allowed(headers):
-            return plain(401, "a bearer token is wanted here", (("WWW-Authenticate", 'Bearer realm="bmn admin"'),))
+            return plain(401, "a bearer token is wanted here", (("WWW-Authenticate", _CHALLENGE),))
+        if method == "POST":
+            return self._guard.refusal(headers)
+        if path == _STORIES and takes_forms:
+            return None
         if path in _STATIC:
             body, content_type = _STATIC[path]
             return Answer(200, _headers(content_type, "private, max-age=3600"), body)
         return None if path in ("/", *_VIEWS) else plain(404, "there is nothing here")
 
     async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        path = target.partition("?")[0]
+        path, _, query = target.partition("?")
+        if path == _STORIES:
+            return await asyncio.to_thread(self._desk, dict(parse_qsl(query)).get("section", ""))
         if path == "/":
             path = "/status"
         return await asyncio.to_thread(_VIEWS[path], self, headers)
@@ -60,10 +88,37 @@ class AdminSite:
     def _is_allowed(self, headers: Mapping[str, str]) -> bool:
         if self._token is None:
             return True
-        scheme, _, given = headers.get("Authorization", "").partition(" ")
+        scheme, _, words = headers.get("Authorization", "").partition(" ")
+        given = words.strip().encode("utf-8", "surrogateescape")
+        if scheme.lower() == "basic":
+            given = _password(given)
         # Compared in constant time: an answer must not tell how much of a guess was right.
-        is_right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
-        return is_right and scheme.lower() == "bearer"
+        return hmac.compare_digest(given, self._token) and scheme.lower() in ("bearer", "basic")
+
+    async def expects(self, target: str, headers: Mapping[str, str]) -> int | Answer:
+        """`answers.Taker`: how large a form may be."""
+        return LARGEST
+
+    async def take(self, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """`answers.Taker`: a story filed by hand, then back to where the form stood."""
+        fields = self._guard.fields(body)
+        if isinstance(fields, Answer):
+            return fields
+        story, section, shown = (fields.get(name, "") for name in ("story", "section", "shown"))
+        if not (story.isascii() and story.isalnum()) or section not in (*LABELS, "forget") or self._views.file is None:
+            return plain(400, f"name a story, and a section: {', '.join(LABELS)} or forget")
+        if not await self._views.file(story, None if section == "forget" else section):
+            return plain(404, f"{story} is no story here")
+        query = f"?section={shown}" if shown in SHOWN else ""
+        return redirect(303, f"{_STORIES}{query}#{story}", "no-store")
+
+    def _desk(self, shown: str) -> Answer:
+        if shown not in SHOWN:
+            return plain(404, f"there is no such section, name one of {', '.join(filter(None, SHOWN))}")
+        body = self._pages.desk(self._views.stories(shown or None), shown, self._guard.token)
+        # Under `no-referrer` browsers send forms with `Origin: null`, and we could not tell our own from others'.
+        security = tuple((n, "same-origin" if n == "Referrer-Policy" else value) for n, value in PAGE_SECURITY)
+        return Answer(200, _headers(HTML_TYPE, security=security), body)
 
     def _metrics(self, headers: Mapping[str, str]) -> Answer:
         return Answer(200, _headers(METRICS_TYPE), self._views.metrics())
@@ -85,6 +140,14 @@ class AdminSite:
     def _sources(self, headers: Mapping[str, str]) -> Answer:
         named = (("Content-Disposition", 'attachment; filename="sources.opml"'),)
         return Answer(200, (*_headers("text/x-opml; charset=utf-8"), *named), self._views.sources_opml())
+
+
+def _password(given: bytes) -> bytes:
+    """The password of Basic credentials (RFC 7617), empty where they are none."""
+    try:
+        return base64.b64decode(given, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def _headers(content_type: str, cache_control: str = "no-store", security: Headers = SECURITY) -> Headers:

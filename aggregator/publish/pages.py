@@ -19,10 +19,11 @@ from aggregator.publish.feeds import description_of
 from aggregator.publish.item import Item
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.text import excerpt
-from aggregator.types import SECTIONS, Sectioning
+from aggregator.types import LABELS, SECTIONS, UNSURE, Sectioning
 
 HTML_TYPE = "text/html; charset=utf-8"
 LEADS = 5  # stories above the sections on the front page
+SHOWN = ("", *LABELS, UNSURE, "withheld")  # what the admin's page of stories can be asked for
 IN_SECTION = 7  # stories of a section on the front page
 OF_ONE_SOURCE = 2  # of them, while others have something to say
 _HERE = Path(__file__).parent
@@ -135,10 +136,15 @@ class Pages:
         Another listener: its links lead to the public pages, and only what pages are made of lies beside it.
         """
 
-        def link(path: str) -> str:
-            return path if path.startswith(("/static/", "/favicon")) else self._site.public_url + path
+        return self._page("status.html", "/status", link=self._public, status=status)
 
-        return self._page("status.html", "/status", link=link, status=status)
+    def desk(self, stories: Sequence[Mapping[str, Any]], shown: str, csrf: str) -> bytes:
+        """The admin listener's `/stories`: the newest of a section ("": all), each with a form to file it elsewhere."""
+        said = {"stories": stories, "shown": shown, "csrf": csrf, "labels": LABELS, "all": SHOWN}
+        return self._page("desk.html", "/stories", link=self._public, **said)
+
+    def _public(self, path: str) -> str:
+        return path if path.startswith(("/static/", "/favicon")) else self._site.public_url + path
 
     def _page(self, template: str, at: str, **values: Any) -> bytes:
         page = self._environment.get_template(template)
