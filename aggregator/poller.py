@@ -203,7 +203,9 @@ class Poller:
                 if (wait := next_start - clock()) > 0:
                     await asyncio.sleep(wait)
                 next_start = clock() + lane.gap
-                if self._is_stopping or not await self._poll_in_turn(lane.host, feed):
+                # Another lane may have heard meanwhile that the host wants to be left alone.
+                is_unwelcome = self._is_stopping or self._is_resting(lane.host)
+                if is_unwelcome or not await self._poll_in_turn(lane.host, feed):
                     return  # the rest stays due and is laid out anew
         finally:
             self._in_flight.difference_update(feed.feed_id for feed in lane.feeds)
@@ -230,6 +232,10 @@ class Poller:
             self._hosts[host] = after
             self._lessons[host] = after
         return after.until is None or after.until <= self._now()
+
+    def _is_resting(self, host: str) -> bool:
+        known = self._hosts.get(host)
+        return known is not None and known.until is not None and known.until > self._now()
 
     def _turn(self, host: str) -> contextlib.AbstractAsyncContextManager[object]:
         if self._is_exempt(host):
@@ -329,7 +335,7 @@ class Poller:
             self._in_flight.add(feed.feed_id)
             task = asyncio.create_task(self._read_push(pushed, feed), name=f"push {feed.feed_id}")
             self._lanes.add(task)
-            task.add_done_callback(self._lanes.discard)
+            task.add_done_callback(self._lane_over)
         return len(claimed)
 
     async def _read_push(self, pushed: Pushed, feed: FeedState) -> None:

@@ -103,11 +103,14 @@ class Hub:
 
 
 def fetched(url: str) -> tuple[int, bytes]:
+    """Status and body; 0 where nobody answers, as a subscriber may end before its hub."""
     try:
         with urlopen(url, timeout=SECONDS) as answer:
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()
+    except OSError:
+        return 0, b""
 
 
 def status_of(request: Request) -> int:
