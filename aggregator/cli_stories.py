@@ -24,7 +24,7 @@ def list_(options: argparse.Namespace, console: Console) -> int:
     config = load_config(options)
     start = since(options.since, utc_now())
     with reading(config) as store:
-        stories = store.stories(options.section, start, options.limit)
+        stories = store.stories(options.section, start, options.limit, label=options.label)
     if options.json:
         console.json([_row(story) for story in stories])
         return DONE
@@ -50,6 +50,7 @@ def _row(story: Story) -> dict[str, Any]:
         "uuid": str(story.story_id),
         "section": story.sectioning.section,
         "confidence": round(story.sectioning.confidence, 4),
+        "labels": list(story.labels),
         "title": story.lead.title,
         "url": story.lead.link,
         "sources": [source.title for source in story.sources],

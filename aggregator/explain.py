@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from aggregator.ingest.websub import PushState
 from aggregator.status import source_report
 from aggregator.store import Store
 from aggregator.stories.rank import why_lead
-from aggregator.types import FeedState, Sectioning, StoredEntry, Story
+from aggregator.types import Event, FeedState, Sectioning, StoredEntry, Story
 
 
 def explain(store: Store, config: Config, what: str, now: datetime) -> dict[str, Any] | None:
@@ -88,6 +89,7 @@ def _of_story(store: Store, story: Story, asked: str, entry: StoredEntry | None 
         "labels": list(story.labels),
         "withheld": story.withheld,
         "boost": story.boost,
+        "events": [_event(event) for event in story.events],
         "published": _time(story.published),
         "updated": _time(story.updated_at),
         "lead": _entry(story.lead),
@@ -110,6 +112,11 @@ def runner_up(verdict: Sectioning) -> str | None:
     """The label that came next; None where one was given and not judged."""
     others = {label: share for label, share in verdict.probabilities.items() if label != verdict.section and share > 0}
     return max(others, key=lambda label: others[label]) if others else None
+
+
+def _event(event: Event) -> dict[str, Any]:
+    """What happened, without what the headline does not say."""
+    return {name: value for name, value in asdict(event).items() if value}
 
 
 def _buried(ref: str, title: str, link: str | None) -> dict[str, Any]:
@@ -147,6 +154,9 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
     if found["boost"] != 1:
         yield f"  rank multiplied by {found['boost']:g}"
     yield f"  language: {found['language'] or 'nobody can tell'}"
+    if found["labels"]:
+        yield "labels"
+        yield from _label_lines(found)
     yield "lead"
     yield f"  {found['lead']['source']}: {found['lead_reason']}"
     yield "entries"
@@ -161,6 +171,21 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 _WITHHELD = {"rule": "a rule drops it", "language": "none of its entries is in one of the languages"}
+
+
+def _label_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Each label with the words of the headline that gave it, and who and how much they name."""
+    events = {event["label"]: event for event in found["events"]}
+    for label in found["labels"]:
+        event = events.get(label)
+        if event is None:
+            yield f"  {label}: by a rule"
+            continue
+        facts = [f"{name} {event[name]}" for name in ("company", "target", "round", "jobs") if name in event]
+        if "amount" in event:
+            facts.append(f"amount {event['amount']:,.0f} {event['currency']}")
+        said = " … ".join(f"“{words}”" for words in event.get("words", ()))
+        yield f"  {label}: {said}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _feed_lines(found: dict[str, Any]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from aggregator import briefing
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.metrics import Metrics
-from aggregator.publish import archive
+from aggregator.publish import archive, views
 from aggregator.publish.edition import Press
 from aggregator.publish.pages import Pages
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
@@ -26,7 +26,8 @@ from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import MIN_SOURCES, Page
 from aggregator.store import Archive, Store
 from aggregator.stories.cluster import NOTHING_NEAR
-from aggregator.types import Story
+from aggregator.types import EVENTS, Story
+from aggregator.views import view_page
 
 _FEED = re.compile(r"/([^/]+)\.(atom|rss|json)")
 _STORY = re.compile(r"/story/([a-z2-7]{10})")
@@ -57,6 +58,7 @@ class Publisher:
             config.site.timezone,
             self._store.installation_id(),
             self._notice,
+            tuple(dict.fromkeys((*EVENTS, *(rule.then.label for rule in config.rules if rule.then.label)))),
         )
         feeds = [
             FeedSettings(feed.slug, feed.title or "", tuple(feed.sections), feed.items, feed.min_sources)
@@ -114,15 +116,20 @@ class Publisher:
         return changed > 0
 
     async def page(self, path: str, query: Mapping[str, str]) -> Page | None:
-        """The pages that are not on the shelf: a story by its ref, also one that moved or was pruned."""
+        """What is not on the shelf: a story by its ref, also one that moved or was pruned; archives; views."""
         if self._press is None:
             return None
         if (feed := _FEED.fullmatch(path)) is not None and set(query) == {MIN_SOURCES}:
             return await asyncio.get_running_loop().run_in_executor(
                 self._reader, self._narrowed, feed[1], feed[2], int(query[MIN_SOURCES])
             )
+        if (view := views.asked_for(path, query)) is not None:
+            call = asyncio.get_running_loop().run_in_executor
+            return await call(self._reader, view_page, self._store, self._press, view, self._now())
         if query:
             return None
+        if path.endswith("/") and views.asked_for(path[:-1], {}) is not None:
+            return Page(308, location=path[:-1])
         if (asked := archive.asked_for(path)) is not None:
             return await asyncio.get_running_loop().run_in_executor(self._reader, self._archived, *asked)
         if (match := _DIGEST.fullmatch(path)) is not None:

@@ -50,6 +50,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "trial",
         "corrector",
         "publisher",
+        "views",
         "pipeline",
         "status",
         "explain*",

@@ -51,6 +51,10 @@ def test_stories_are_listed_and_explained(polled):
         explained = json.loads(polled.bmn("explain", what, "--json").stdout)
         assert (explained["kind"], explained["id"]) == ("story", stories[0]["id"])
         assert explained["section_reasons"]
+    labelled = json.loads(polled.bmn("stories", "--json", "--label", "acquisition").stdout)
+    assert [(story["title"], story["labels"]) for story in labelled] == [(ITEMS[1][1], ["acquisition"])]
+    said = polled.bmn("explain", labelled[0]["id"]).stdout
+    assert "acquisition: “buys” … “$40 million” (company Fernbank, target Otterly, amount 40,000,000 USD)" in said
     limited = polled.bmn("stories", "list", "--limit", "1")
     assert len(limited.stdout.splitlines()) == 1
 

@@ -18,11 +18,12 @@ from aggregator.publish.delta import parts_of
 from aggregator.publish.digest import Digest, as_item
 from aggregator.publish.item import Item, item_of
 from aggregator.publish.merge import choose, sections_of
-from aggregator.publish.pages import HTML_TYPE, LEADS, Pages, static_files
+from aggregator.publish.pages import HTML_TYPE, LEADS, Pages, Way, static_files
 from aggregator.publish.ranking import Quota, ranked
 from aggregator.publish.settings import EMPTY_SINCE, ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import rendered
 from aggregator.publish.site import NOT_FOUND
+from aggregator.publish.views import label_view
 from aggregator.text import one_line
 from aggregator.types import SECTIONS, Rendered, Story
 from aggregator.urls import http_url
@@ -149,18 +150,35 @@ class Press:
     def narrowed(self, feed: FeedSettings, stories: Iterable[Story], ending: str) -> Rendered:
         """One format of a feed that a reader asked to be narrower than one of ours (`FeedSettings.narrowed`)."""
         chosen = self._cook(choose(stories, feed), {})
-        updated = max((each.item.updated for each in chosen), default=None)
+        updated = _newest([each.item for each in chosen])
         # A story that leaves a feed takes its date along; the whole feed says when that was.
         whole = self._documents.get(f"/{feed.slug}.{ending}")
         changed_at = max(updated or EMPTY_SINCE, whole.last_modified if whole else EMPTY_SINCE)
+        return rendered(*self._format(feed, chosen, updated, ending), changed_at)
+
+    def view(
+        self, feed: FeedSettings, stories: Iterable[Story], ending: str = "", ways: Sequence[Way] = (), page: int = 1
+    ) -> Rendered:
+        """A view as a page, or as a feed in the format that `ending` names (atom, rss, json). May be asked for while an
+        edition is printed."""
+        chosen = self._cook(stories, {})
+        items = [each.item for each in chosen]
+        updated = _newest(items)
+        changed_at = updated or EMPTY_SINCE
+        if not ending:
+            return rendered(self.pages.listing(feed, items, ways, page), HTML_TYPE, changed_at)
+        for_people = rendered(self.pages.feed(feed, items[:IN_FEED_PAGE]), HTML_TYPE, changed_at)
+        return rendered(*self._format(feed, chosen, updated, ending), changed_at, for_people=for_people)
+
+    def _format(
+        self, feed: FeedSettings, chosen: Sequence[Cooked], updated: datetime | None, ending: str
+    ) -> tuple[bytes, str]:
+        """The feed in one format, with its content type."""
         if ending == "atom":
-            return rendered(
-                xml.atom(feed, self.site, [each.atom for each in chosen], updated), xml.ATOM_TYPE, changed_at
-            )
+            return xml.atom(feed, self.site, [each.atom for each in chosen], updated), xml.ATOM_TYPE
         if ending == "rss":
-            return rendered(xml.rss(feed, self.site, [each.rss for each in chosen], updated), xml.RSS_TYPE, changed_at)
-        body = feeds_json.json_feed(feed, self.site, [each.json for each in chosen])
-        return rendered(body, feeds_json.JSON_TYPE, changed_at)
+            return xml.rss(feed, self.site, [each.rss for each in chosen], updated), xml.RSS_TYPE
+        return feeds_json.json_feed(feed, self.site, [each.json for each in chosen]), feeds_json.JSON_TYPE
 
     def _links(self, feed: FeedSettings) -> list[tuple[str, str]]:
         """Where a merged feed goes on: to the newest month in the archive."""
@@ -209,6 +227,10 @@ class Press:
         """`/story/{ref}` of a story that retention took."""
         return rendered(self.pages.gone(one_line(title), http_url(url), ref), HTML_TYPE, EMPTY_SINCE)
 
+    def gone_day(self, feed: FeedSettings) -> Rendered:
+        """A day's page when retention took all of its stories."""
+        return rendered(self.pages.gone_day(feed), HTML_TYPE, EMPTY_SINCE)
+
     def _cook(self, stories: Iterable[Story], used: dict[UUID, Cooked]) -> list[Cooked]:
         """The stories as items; what was cooked before and looks the same is not cooked again."""
         cooked = []
@@ -253,6 +275,8 @@ class Press:
     def _opml(self) -> bytes:
         url, title = self.site.public_url, self.site.title
         listed = [(feed.full_title(title), f"{url}/{feed.slug}.atom", f"{url}/{feed.slug}") for feed in self.feeds]
+        views = [label_view(label, self.site) for label in self.site.labels]
+        listed += [(view.title, f"{url}/{view.slug}.atom", f"{url}/{view.slug}") for view in views]
         return opml.write_feeds(title, listed)
 
 

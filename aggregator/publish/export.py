@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
 from pathlib import Path
 from posixpath import dirname, relpath
 
 from aggregator.publish.edition import Press
 from aggregator.publish.merge import choose
 from aggregator.publish.pages import Pages
+from aggregator.publish.settings import FeedSettings
 from aggregator.publish.site import NOT_FOUND
-from aggregator.types import Story
+from aggregator.publish.views import IN_VIEW, ON_VIEW_PAGE, day_view, label_view, source_view
+from aggregator.types import SECTIONS, Story
 
 _NAMED = (".atom", ".rss", ".json", ".opml", ".txt", ".css", ".svg", ".ico", ".png")
 
 
 def export(press: Press, stories: Iterable[Story], directory: Path, now: datetime) -> list[str]:
-    """Write every merged feed, every page and the page of every story that a feed holds; the files' names, sorted.
+    """Write every merged feed, every page, the page of every story that a feed holds, and the labels, sources and days
+    of these; the files' names, sorted.
 
     Each file appears whole or not at all; files that are there and not ours stay. Raises OSError.
     """
@@ -40,7 +43,31 @@ def exported(press: Press, stories: tuple[Story, ...], now: datetime) -> Mapping
     for feed in here.feeds:
         for story in choose(stories, feed):
             documents[file_name(f"/story/{story.ref}")] = here.story_page(story).body
+    for view, told in _views(press, stories):
+        for ending in ("", "atom", "rss", "json"):
+            path = f"/{view.slug}.{ending}" if ending else f"/{view.slug}"
+            shown = told[: IN_VIEW if ending else ON_VIEW_PAGE]
+            documents[file_name(path)] = here.view(view, shown, ending).body
     return documents
+
+
+def _views(press: Press, stories: tuple[Story, ...]) -> Iterator[tuple[FeedSettings, list[Story]]]:
+    """Every label, and every source and day of these stories, with its stories, the newest first."""
+    site = press.site
+    told = choose(stories, FeedSettings("", sections=SECTIONS, items=len(stories)))
+    sources = {source.feed_id: source.title for story in told for source in story.sources}
+    for label in dict.fromkeys((*site.labels, *(label for story in told for label in story.labels))):
+        yield label_view(label, site), [story for story in told if label in story.labels]
+    for source_id, name in sorted(sources.items()):
+        yield (
+            source_view(source_id, name, site),
+            [story for story in told if any(source.feed_id == source_id for source in story.sources)],
+        )
+    days: dict[date, list[Story]] = {}
+    for story in told:
+        days.setdefault(story.published.astimezone(site.zone).date(), []).append(story)
+    for day, of_day in days.items():
+        yield day_view(day, site), of_day
 
 
 def file_name(path: str) -> str:

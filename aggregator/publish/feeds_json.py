@@ -1,7 +1,7 @@
 """Merged feeds as JSON Feed 1.1 (https://www.jsonfeed.org/version/1.1/): items in, bytes out.
 
-Two extensions of ours, named with an underscore as the specification asks; docs/http.md describes them for readers:
-`_sources` says who tells the story, `_comments` where it is discussed.
+Three extensions of ours, named with an underscore as the specification asks; docs/http.md describes them for readers:
+`_sources` says who tells the story, `_events` what happened, `_comments` where it is discussed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from aggregator.publish.feeds import description_of
 from aggregator.publish.item import Item, Outlet
 from aggregator.publish.settings import FeedSettings, SiteSettings
+from aggregator.types import Event
 
 BETWEEN = b",\n"  # two items
 JSON_TYPE = "application/feed+json; charset=utf-8"
@@ -52,9 +53,15 @@ def json_item(item: Item, site: SiteSettings) -> bytes:
         "language": item.language,
         "attachments": _attachments(item),
         "_sources": _sources(item, site),
+        "_events": [_event(event) for event in item.events],
         "_comments": _without_empty({"url": item.comments_url, "count": item.comment_count}),
     }
     return _dumped(_without_empty(values))
+
+
+def _event(event: Event) -> dict[str, Any]:
+    values = {"label": event.label, "company": event.company, "target": event.target, "amount": event.amount}
+    return _without_empty(values | {"currency": event.currency, "round": event.round, "jobs": event.jobs})
 
 
 def _sources(item: Item, site: SiteSettings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from uuid import UUID
 from aggregator import html, text, urls
 from aggregator.publish.merge import sections_of
 from aggregator.publish.settings import ContentSettings, SiteSettings
-from aggregator.types import Enclosure, SourceRef, StoredEntry, Story
+from aggregator.types import Enclosure, Event, SourceRef, StoredEntry, Story
 
 MAX_OUTLETS = 30  # "also reported by" beyond this many is a list nobody reads
 MAX_CATEGORIES = 12  # some publishers tag an entry with everything they sell
@@ -28,7 +28,8 @@ _IMAGE = re.compile(r"<(?:img|picture|source|figure|/picture|/figure|figcaption|
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """One source's telling of a story. `url` is its page, `feed_url` the source's feed where that may be shown."""
+    """One source's telling of a story. `url` is its page, `feed_url` the source's feed where that may be shown;
+    `source_id` names our page about the source."""
 
     name: str
     headline: str
@@ -38,6 +39,7 @@ class Outlet:
     byline: str | None
     published: datetime
     is_copy: bool = False
+    source_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Item:
     comments_url: str | None = None
     comment_count: int | None = None
     language: str | None = None
+    events: tuple[Event, ...] = ()
 
     @property
     def outlets(self) -> int:
@@ -112,6 +115,17 @@ def item_of(story: Story, site: SiteSettings, content: ContentSettings) -> Item:
         comments_url=comments_url,
         comment_count=comment_count,
         language=lead.language if lead.language and _LANGUAGE.match(lead.language) else None,
+        events=tuple(_clean(event) for event in story.events),
+    )
+
+
+def _clean(event: Event) -> Event:
+    """The event with its names as one clean line each."""
+    return replace(
+        event,
+        company=text.one_line(event.company or "", 80) or None,
+        target=text.one_line(event.target or "", 80) or None,
+        round=text.one_line(event.round or "", 40) or None,
     )
 
 
@@ -128,6 +142,7 @@ def outlet_of(entry: StoredEntry, is_copy: bool = False) -> Outlet:
         byline=text.one_line(entry.author or "", 120) or None,
         published=entry.dated,
         is_copy=is_copy,
+        source_id=source.feed_id,
     )
 
 

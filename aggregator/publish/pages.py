@@ -16,8 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from aggregator.publish.digest import Digest, path_of, title_of
 from aggregator.publish.feeds import description_of
+from aggregator.publish.happened import line_of, name_of
 from aggregator.publish.item import Item
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
+from aggregator.publish.views import day_path, label_view
 from aggregator.text import excerpt
 from aggregator.types import LABELS, SECTIONS, UNSURE, Sectioning
 
@@ -28,6 +30,8 @@ IN_SECTION = 7  # stories of a section on the front page
 OF_ONE_SOURCE = 2  # of them, while others have something to say
 _HERE = Path(__file__).parent
 
+# (relation, path, words) of a link to what comes before or after
+Way = tuple[str, str, str]
 # (path of the page that links, path that is linked) to what stands in href
 Linker = Callable[[str, str], str]
 
@@ -66,9 +70,11 @@ class Pages:
             undefined=StrictUndefined,
         )
         environment.filters |= {"iso": _iso, "day": self._day, "moment": self._moment, "words": _words}
+        environment.filters |= {"day_path": self._day_path, "label": name_of, "happened": line_of}
         environment.globals |= {
             "site": site,
             "feeds": [(feed, feed.full_title(site.title), description_of(feed)) for feed in feeds],
+            "labels": [label_view(label, site) for label in site.labels],
             "content": content,
             "sections": SECTIONS,
             "style": _static_path(_HERE / "static" / "style.css"),
@@ -81,10 +87,12 @@ class Pages:
         latest = items[0].published if items else None
         return self._page("front.html", "/", leads=leads, by_section=sections, latest=latest)
 
-    def listing(self, feed: FeedSettings, items: Sequence[Item]) -> bytes:
-        """`/{slug}`: a merged feed as a page."""
-        title = feed.title or feed.slug.capitalize()
-        return self._page("listing.html", f"/{feed.slug}", feed=feed, title=title, items=items)
+    def listing(self, feed: FeedSettings, items: Sequence[Item], ways: Sequence[Way] = (), page: int = 1) -> bytes:
+        """`/{slug}`: a merged feed as a page, or a view as one (`page` of them). `ways` lead on from it."""
+        title = feed.heading or feed.title or feed.slug.capitalize()
+        at = f"/{feed.slug}" if page == 1 else f"/{feed.slug}?page={page}"
+        is_view = bool(feed.about)
+        return self._page("listing.html", at, feed=feed, title=title, items=items, ways=ways, is_view=is_view)
 
     def feed(self, feed: FeedSettings, items: Sequence[Item]) -> bytes:
         """What a browser sees at a feed's own address: that this is a feed, how to subscribe, and the stories in it."""
@@ -121,14 +129,21 @@ class Pages:
 
     def not_found(self) -> bytes:
         """For addresses where there is nothing. Its links are absolute: it is seen at any depth."""
-        return self._page("message.html", "/404", heading="There is nothing here", title="Not found", item=None)
+        return self._page(
+            "message.html", "/404", heading="There is nothing here", title="Not found", item=None, gone=False
+        )
 
     def gone(self, title: str, url: str | None, ref: str) -> bytes:
         """For a story that retention took: what its tombstone knows."""
         heading = "This story has left the archive"
         return self._page(
-            "message.html", f"/story/{ref}", heading=heading, title=title, item={"title": title, "url": url}
+            "message.html", f"/story/{ref}", heading=heading, title=title, item={"title": title, "url": url}, gone=True
         )
+
+    def gone_day(self, feed: FeedSettings) -> bytes:
+        """For a day whose stories retention took."""
+        heading = f"The stories of {feed.heading} have left the archive"
+        return self._page("message.html", f"/{feed.slug}", heading=heading, title=feed.heading, item=None, gone=True)
 
     def status(self, status: Mapping[str, Any]) -> bytes:
         """The admin listener's `/status`: the document of `/status.json` for people.
@@ -153,6 +168,9 @@ class Pages:
     def _day(self, at: datetime) -> str:
         local = at.astimezone(self._zone)
         return f"{local:%A}, {local.day} {local:%B %Y}"
+
+    def _day_path(self, at: datetime) -> str:
+        return day_path(at, self._zone)
 
     def _moment(self, at: datetime) -> str:
         local = at.astimezone(self._zone)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from aggregator.types import SECTIONS
+from aggregator.types import EVENTS, SECTIONS
 
 # When an empty feed last changed: some valid date that is never now. Ours is the day RFC 4287 was published.
 EMPTY_SINCE = datetime(2005, 12, 1, tzinfo=UTC)
@@ -22,13 +22,15 @@ NO_INSTALLATION = UUID(int=0)
 @dataclass(frozen=True, slots=True)
 class SiteSettings:
     """Who publishes. `public_url` is what readers see, without a slash at its end; `installation` is the store's own
-    UUID, which the feeds' ids hang on; `notice` stands on every page where it is not empty (the demo says so there)."""
+    UUID, which the feeds' ids hang on; `notice` stands on every page where it is not empty (the demo says so there);
+    `labels` are those that have a page and a feed though no story may carry them yet."""
 
     title: str = "Business Monkey News"
     public_url: str = "http://127.0.0.1:8080"
     timezone: str = "UTC"
     installation: UUID = NO_INSTALLATION
     notice: str = ""
+    labels: tuple[str, ...] = EVENTS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
@@ -51,7 +53,8 @@ class SiteSettings:
 @dataclass(frozen=True, slots=True)
 class FeedSettings:
     """One merged feed: the newest `items` stories of `sections` that at least `min_sources` sources tell. `query` is
-    what its address ends in where a reader asked for less of it (`narrowed`), empty for the feed itself."""
+    what its address ends in where a reader asked for less of it (`narrowed`), empty for the feed itself. Where `about`
+    is not empty it says what else chose them (`publish.views`); `heading` stands above its page, else title or slug."""
 
     slug: str
     title: str = ""
@@ -59,6 +62,8 @@ class FeedSettings:
     items: int = 100
     min_sources: int = 1
     query: str = ""
+    about: str = ""
+    heading: str = ""
 
     def narrowed(self, min_sources: int, site_title: str) -> FeedSettings:
         """The feed of those of its stories that so many sources tell: a feed of its own, with an id of its own."""

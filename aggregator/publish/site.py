@@ -216,9 +216,9 @@ class PublicSite:
         page = await self._asked(key, path, query)
         if page is None or page is _BUSY:  # not kept: guessed addresses would push out what is read
             return page, None
-        is_feed = is_merged_feed(path)
-        cache_control = _FOR_A_FEED if is_feed else FOR_A_PAGE
-        ready = Ready(page.document, cache_control, _ANYBODY if is_feed else ()) if page.document else None
+        is_feed = path.endswith(_FEED_ENDINGS)
+        cache_control, extra = (_FOR_A_FEED, _ANYBODY) if is_feed else (FOR_A_PAGE, ())
+        ready = Ready(page.document, cache_control, extra) if page.document else None
         self._cache.put(key, (page, ready), weight(page))
         return page, ready
 

@@ -249,6 +249,11 @@ class Store:
         with self._database.read() as connection:
             return feeds.source_refs(connection)
 
+    def source(self, feed_id: int) -> SourceRef | None:
+        """The source as later stages see it, one taken out of the configuration too."""
+        with self._database.read() as connection:
+            return feeds.source_refs(connection, [feed_id]).get(feed_id)
+
     def source_of_url(self, url: str) -> SourceRef | None:
         """The source configured at this URL, or answering there now."""
         with self._database.read() as connection:
@@ -513,6 +518,36 @@ class Store:
         """Letters in the middle of whose sending a process died."""
         with self._database.read() as connection:
             return digests.unsettled(connection)
+    def view(
+        self,
+        *,
+        label: str | None = None,
+        source: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        skip: int = 0,
+    ) -> list[Story]:
+        """The newest filed stories that carry a label, that a source (its feed's id) tells, or of a time, behind the
+        first `skip`."""
+        wanted = StoryFilter(since=since, until=until, label=label, feed_id=source, filed=True)
+        with self._database.read() as connection:
+            return stories.select(connection, wanted, limit, skip)
+
+    def beside(self, since: datetime, until: datetime) -> tuple[datetime | None, datetime | None]:
+        """When the last filed story before that time and the first after it were published; None: there is none."""
+        with self._database.read() as connection:
+            return stories.beside(connection, since, until)
+
+    def is_label(self, label: str) -> bool:
+        """Whether any story carries it."""
+        with self._database.read() as connection:
+            return stories.is_label(connection, label)
+
+    def is_buried(self, since: datetime, until: datetime) -> bool:
+        """Whether retention took a story published in that time."""
+        with self._database.read() as connection:
+            return stories.is_buried(connection, since, until)
 
     def stories_changed_since(self, since: datetime) -> list[Story]:
         """The stories whose `updated_at` is `since` or later, by `published`, the newest first."""

@@ -27,13 +27,14 @@ from aggregator.store.rows import (
     dump_uuids,
     load,
     load_events,
+    maybe_moment,
     micros,
     moment,
     section_values,
     sectioning,
     uuids,
 )
-from aggregator.types import UNSURE, Placement, StoredEntry, Story
+from aggregator.types import SECTIONS, UNSURE, Placement, StoredEntry, Story
 from aggregator.urls import story_ref
 
 WITHHELD = "withheld"  # asked for as a section: what a rule or its language keeps out of every feed and page
@@ -212,6 +213,7 @@ class StoryFilter:
     """Which stories are meant; None and 1 leave a question open. `since` is of `published`, `until` is excluded.
     `shown_since` and `shown_until` are of when a story first stood in a published feed.
 
+    `filed` asks for those of any section, where the order of one index would not help: few are meant, of many.
     `sections` may name UNSURE and WITHHELD; without the latter, stories that are withheld are never meant."""
 
     sections: tuple[str, ...] | None = None
@@ -223,11 +225,14 @@ class StoryFilter:
     shown_since: datetime | None = None
     shown_until: datetime | None = None
     language: str | None = None
+    filed: bool = False
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         found: list[sa.ColumnElement[bool]] = [stories.c.redirect_to.is_(None), stories.c.sources >= self.min_sources]
         if self.sections is None or WITHHELD not in self.sections:
             found.append(stories.c.withheld.is_(None))
+        if self.filed:
+            found.append(stories.c.section.in_(SECTIONS))
         if self.since is not None:
             found.append(stories.c.published >= micros(self.since))
         if self.until is not None:
@@ -249,17 +254,40 @@ class StoryFilter:
         return found
 
 
-def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None) -> list[Story]:
-    """The newest `limit` stories of that kind, by `published`, then ref."""
+def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None, skip: int = 0) -> list[Story]:
+    """The newest `limit` stories of that kind behind the first `skip`, by `published`, then ref."""
+    most = None if limit is None else limit + skip
     query = sa.select(stories.c.story_id, stories.c.published, stories.c.ref).where(*wanted.conditions())
     # Section by section: each walks its index from the newest on and stops, where one IN would sort them all.
     names = sorted(set(wanted.sections or ()))
     kinds = [query] if wanted.sections is None else [query.where(each) for s in names for each in _filed_under(s)]
     found: dict[bytes, Any] = {}
     for kind in kinds:
-        found |= {row.story_id: row for row in connection.execute(kind.order_by(*_ORDER).limit(limit))}
+        found |= {row.story_id: row for row in connection.execute(kind.order_by(*_ORDER).limit(most))}
     newest = sorted(found.values(), key=lambda row: (-row.published, row.ref))
-    return by_ids(connection, [row.story_id for row in newest[:limit]])
+    return by_ids(connection, [row.story_id for row in newest[skip:most]])
+
+
+def beside(connection: sa.Connection, since: datetime, until: datetime) -> tuple[datetime | None, datetime | None]:
+    """When the last filed story before `since` and the first from `until` on were published; None: there is none."""
+    where = StoryFilter(filed=True).conditions()
+    at = stories.c.published
+    before = connection.scalar(sa.select(sa.func.max(at)).where(*where, at < micros(since)))
+    after = connection.scalar(sa.select(sa.func.min(at)).where(*where, at >= micros(until)))
+    return maybe_moment(before), maybe_moment(after)
+
+
+def is_label(connection: sa.Connection, label: str) -> bool:
+    """Whether any story carries it."""
+    query = sa.select(story_labels.c.label).where(story_labels.c.label == label).limit(1)
+    return connection.scalar(query) is not None
+
+
+def is_buried(connection: sa.Connection, since: datetime, until: datetime) -> bool:
+    """Whether retention took a story that was published in that time."""
+    at = story_tombstones.c.published
+    query = sa.select(story_tombstones.c.ref).where(at >= micros(since), at < micros(until)).limit(1)
+    return connection.scalar(query) is not None
 
 
 def _filed_under(section: str) -> tuple[sa.ColumnElement[bool], ...]:

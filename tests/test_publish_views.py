@@ -1,0 +1,156 @@
+"""Views as addresses and as documents: what is asked for, and what answers it. No store."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from builders import NOW, a_story, ago
+
+from aggregator.publish.edition import Press
+from aggregator.publish.happened import line_of, money
+from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
+from aggregator.publish.views import Asked, asked_for, day_bounds, day_path, day_view, label_view, source_view
+from aggregator.types import Event
+
+SITE = SiteSettings(public_url="https://news.example/desk", timezone="Europe/Prague")
+ATOM = "{http://www.w3.org/2005/Atom}"
+FUNDED = Event("funding", "Quillon", amount=12e6, currency="USD", round="Series A", words=("raises $12M",))
+
+
+def press() -> Press:
+    return Press(SITE, DEFAULT_FEEDS, ContentSettings())
+
+
+def a_funded_story(**fields):
+    return a_story("Quillon raises $12M Series A", labels=("funding",), events=(FUNDED,), **fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "asked"),
+    [
+        ("/label/funding", {}, Asked("label", "funding")),
+        ("/label/my-own.atom", {}, Asked("label", "my-own", "atom")),
+        ("/source/12.json", {}, Asked("source", "12", "json")),
+        ("/2026/11/24.rss", {}, Asked("day", "2026/11/24", "rss")),
+        ("/2026/02/29", {}, None),  # no such day
+        ("/2026/11/24", {"page": "3"}, Asked("day", "2026/11/24", "", 3)),
+        ("/label/funding", {"page": "0"}, None),
+        ("/label/funding", {"page": "51"}, None),
+        ("/label/funding", {"page": "-1"}, None),
+        ("/label/funding", {"utm_source": "x"}, None),
+        ("/label/funding.atom", {"page": "2"}, None),
+        ("/label/Funding", {}, None),
+        ("/label/", {}, None),
+        ("/label/funding.pdf", {}, None),
+        ("/source/0", {}, None),
+        ("/source/abc", {}, None),
+        ("/source/99999999999999999999", {}, None),
+    ],
+)
+def test_addresses(path, query, asked) -> None:
+    assert asked_for(path, query) == asked
+
+
+def test_a_day_is_the_readers_day_also_when_the_clock_changes() -> None:
+    zone = ZoneInfo("Europe/Prague")
+    begin, end = day_bounds(date(2026, 10, 25), zone)
+    assert (begin, end) == (datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 10, 25, 23, tzinfo=UTC))
+    assert day_path(datetime(2026, 3, 4, 23, 30, tzinfo=UTC), zone) == "/2026/03/05"
+
+
+def test_a_label_is_a_feed_in_three_formats_and_a_page() -> None:
+    feed, stories = label_view("funding", SITE), [a_funded_story()]
+    atom = ET.fromstring(press().view(feed, stories, "atom").body)
+    assert atom.findtext(f"{ATOM}title") == "Business Monkey News: funding"
+    links = {link.get("rel"): link.get("href") for link in atom.findall(f"{ATOM}link")}
+    assert links["self"] == "https://news.example/desk/label/funding.atom"
+    assert links["alternate"] == "https://news.example/desk/label/funding"
+    category = next(c for c in atom.iter(f"{ATOM}category") if c.get("term") == "funding")
+    assert category.get("scheme") == "https://news.example/desk/label/"
+    rss = ET.fromstring(press().view(feed, stories, "rss").body)
+    assert ("funding", "https://news.example/desk/label/") in {
+        (c.text, c.get("domain")) for c in rss.iter("category")
+    }  # fmt: skip
+    item = json.loads(press().view(feed, stories, "json").body)["items"][0]
+    assert "funding" in item["tags"]
+    assert item["_events"] == [
+        {"label": "funding", "company": "Quillon", "amount": 12e6, "currency": "USD", "round": "Series A"}
+    ]
+    page = press().view(feed, stories).body.decode()
+    assert 'href="/desk/label/funding.atom" title="Business Monkey News: funding (Atom)"' in page
+    assert "Quillon raises $12M Series A" in page
+
+
+@pytest.mark.parametrize(
+    "view", [label_view("ipo", SITE), source_view(3, "The Herald", SITE), day_view(NOW.date(), SITE)]
+)
+def test_an_empty_view_is_a_valid_feed(view) -> None:
+    assert ET.fromstring(press().view(view, [], "atom").body).findall(f"{ATOM}entry") == []
+    assert ET.fromstring(press().view(view, [], "rss").body).findall("channel/item") == []
+    assert json.loads(press().view(view, [], "json").body)["items"] == []
+    assert b"Nothing yet" in press().view(view, []).body
+
+
+def test_a_feeds_id_is_its_own_and_stays() -> None:
+    ids = [
+        ET.fromstring(press().view(view, [], "atom").body).findtext(f"{ATOM}id")
+        for view in (label_view("ipo", SITE), label_view("funding", SITE), label_view("ipo", SITE))
+    ]
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_browser_gets_a_page_at_the_feeds_address() -> None:
+    made = press().view(label_view("funding", SITE), [a_funded_story()], "atom")
+    assert made.for_people is not None
+    assert b"This is a feed" in made.for_people.body
+
+
+def test_the_same_stories_make_the_same_bytes_and_the_date_is_theirs() -> None:
+    stories = [a_funded_story(updated_at=ago(hours=1))]
+    one, two = (press().view(label_view("funding", SITE), stories, "atom") for _ in range(2))
+    assert (one.body, one.etag, one.last_modified) == (two.body, two.etag, ago(hours=1))
+
+
+def test_what_the_edition_has_cooked_is_not_cooked_again() -> None:
+    printer, story = press(), a_funded_story()
+    edition = printer.edition([story], NOW)
+    entry = printer.view(label_view("funding", SITE), [story], "atom").body
+    assert edition["/news.atom"].body.split(b"<entry")[1].split(b"</entry>")[0] in entry
+
+
+def test_labels_stand_in_the_list_of_feeds_and_on_pages() -> None:
+    printer, story = press(), a_funded_story()
+    edition = printer.edition([story], NOW)
+    assert b'xmlUrl="https://news.example/desk/label/funding.atom"' in edition["/feeds.opml"].body
+    assert b'href="/desk/label/funding"' in edition["/about"].body
+    assert b'<a class="chip" href="/desk/label/funding">Funding</a>' in edition["/news"].body
+    page = printer.story_page(story).body.decode()
+    assert "Funding: Quillon, USD 12 million, Series A" in page
+    assert 'href="/desk/2026/03/04"' in page
+    assert 'href="/desk/source/1"' in page
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (FUNDED, "Funding: Quillon, USD 12 million, Series A"),
+        (
+            Event("acquisition", "Fernbank", "Otterly", 1.98e9, "EUR"),
+            "Acquisition: Fernbank buys Otterly, EUR 1.98 billion",
+        ),
+        (Event("acquisition", None, "Otterly"), "Acquisition: Otterly"),
+        (Event("layoffs", "Quillon", jobs=1200), "Layoffs: Quillon, 1,200 jobs"),
+        (Event("rates"), "Rate decision"),
+        (Event("ipo", "Quillon"), "IPO: Quillon"),
+    ],
+)
+def test_events_in_words(event, line) -> None:
+    assert line_of(event) == line
+
+
+def test_small_sums_are_written_out() -> None:
+    assert (money(50_000, "GBP"), money(1.5e12, "USD"), money(None, None)) == ("GBP 50,000", "USD 1.5 trillion", "")

@@ -1,0 +1,165 @@
+"""Views from the store to the answer: labels, sources and days, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+from builders import NOW, ago, an_entry
+from test_publish_site import header
+from test_store import GAZETTE, HERALD, Keep, feeds_of, group, poll
+
+from aggregator.publish.answers import Answer
+from aggregator.publish.edition import Press
+from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
+from aggregator.publish.shelf import Shelf
+from aggregator.publish.site import Page, PublicSite
+from aggregator.publish.views import MOST_PAGES, ON_VIEW_PAGE, asked_for
+from aggregator.store import Store
+from aggregator.types import Event
+from aggregator.views import view_page
+
+SITE = SiteSettings(public_url="https://news.example", labels=("funding", "ipo", "deep-sea"))
+TODAY = "/2026/03/04"
+
+
+class Counted:
+    """Pages from a store, and how often it was asked."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.asked = store, 0
+        self.press = Press(SITE, DEFAULT_FEEDS, ContentSettings())
+
+    async def page(self, path: str, query: Mapping[str, str]) -> Page | None:
+        self.asked += 1
+        asked = asked_for(path, query)
+        return view_page(self.store, self.press, asked, NOW) if asked else None
+
+
+def ask(store: Store, target: str, **headers: str) -> Answer:
+    site = PublicSite(Shelf(), Counted(store).page)
+    sent = {name.replace("_", "-").title(): value for name, value in headers.items()}
+
+    async def answered() -> Answer:
+        return site.at_once("GET", target, sent) or await site.later("GET", target, sent)
+
+    return asyncio.run(answered())
+
+
+def told(store: Store, *titles: str, source=HERALD, section: str = "companies", age: float = 1.0, **fields):
+    """Stories of one entry each; their ids."""
+    (feed,) = feeds_of(store, HERALD, GAZETTE)[slice(0, 1) if source is HERALD else slice(1, 2)]
+    known = [
+        an_entry(title, published=ago(hours=age), link=f"{source.url}/{title}".replace(" ", "-")) for title in titles
+    ]
+    return [group(store, entry_id, section=section, **fields) for entry_id in poll(store, feed, *known)]
+
+
+def funded(store: Store) -> None:
+    told(store, "Quillon raises $12M", labels=("funding",), events=(Event("funding", "Quillon"),))
+    told(store, "Rain in Brno", source=GAZETTE, section="none", labels=("funding",))
+    told(store, "Otterly opens a shop", source=GAZETTE)
+
+
+def test_a_labels_feed_holds_its_filed_stories_alone(store) -> None:
+    funded(store)
+    answer = ask(store, "/label/funding.atom")
+    assert answer.status == 200
+    assert header(answer, "Content-Type") == "application/atom+xml; charset=utf-8"
+    assert (header(answer, "Cache-Control"), header(answer, "Access-Control-Allow-Origin")) == (
+        "public, max-age=300",
+        "*",
+    )
+    assert header(answer, "Vary") == "Accept, Accept-Encoding"
+    assert b"Quillon raises $12M" in answer.body
+    assert b"Rain in Brno" not in answer.body
+    assert b"Otterly" not in answer.body
+    assert ask(store, "/label/funding.atom", if_none_match=header(answer, "ETag")).status == 304
+    assert header(ask(store, "/label/funding.atom", accept_encoding="gzip"), "Content-Encoding") == "gzip"
+    page = ask(store, "/label/funding.atom", accept="text/html,*/*;q=0.8")
+    assert header(page, "Content-Type") == "text/html; charset=utf-8"
+
+
+def test_labels_that_nobody_knows_are_not_found_and_unused_ones_are_empty(store) -> None:
+    assert ask(store, "/label/fundng").status == 404
+    assert ask(store, "/label/fundng.rss").status == 404
+    assert ask(store, "/label/deep-sea.json").status == 200
+    told(store, "Whales sing", labels=("whales",))
+    assert ask(store, "/label/whales").status == 200
+
+
+def test_a_sources_page_holds_what_it_tells(store) -> None:
+    funded(store)
+    herald, gazette = feeds_of(store, HERALD, GAZETTE)
+    assert b"Quillon raises" in ask(store, f"/source/{herald.feed_id}").body
+    page = ask(store, f"/source/{gazette.feed_id}")
+    assert b"<title>The Gazette" in page.body
+    assert b"Quillon raises" not in page.body
+    assert b"Otterly" in page.body
+    assert ask(store, f"/source/{gazette.feed_id}.rss").status == 200
+    assert ask(store, "/source/999").status == 404
+
+
+def test_a_day_holds_its_stories_and_leads_to_the_days_beside_it(store) -> None:
+    told(store, "Today", age=1)
+    told(store, "Three days ago", age=72)
+    page = ask(store, TODAY)
+    assert b">Today</a>" in page.body
+    assert b"Three days ago" not in page.body
+    assert b'href="/2026/03/01">Earlier</a>' in page.body
+    assert b">Later</a>" not in page.body
+    assert b"Three days ago" in ask(store, "/2026/03/01.atom").body
+    assert b'href="/2026/03/04">Later</a>' in ask(store, "/2026/03/01").body
+
+
+def test_days_without_news(store) -> None:
+    told(store, "Once", age=72)
+    assert ask(store, TODAY).status == 200  # the news of today may be to come
+    assert ask(store, "/2026/03/02").status == 404
+    assert ask(store, "/2026/03/05").status == 404
+    assert ask(store, "/1026/03/05.atom").status == 404
+
+
+def test_a_day_that_retention_took_is_gone(store) -> None:
+    told(store, "Long ago", age=24 * 20)
+    assert ask(store, "/2026/02/12").status == 200
+    later = NOW + timedelta(days=1)
+    told(store, "Today")  # what stood in its feed until now is older from here on
+    store.prune(Keep(timedelta(0), timedelta(0)), later)
+    gone = ask(store, "/2026/02/12")
+    assert gone.status == 410
+    assert b"have left the archive" in gone.body
+
+
+def test_pages_lead_on_and_end(store) -> None:
+    told(store, *(f"Story {n:03}" for n in range(ON_VIEW_PAGE + 2)), labels=("funding",))
+    first, second = ask(store, "/label/funding"), ask(store, "/label/funding?page=2")
+    assert b'rel="next" href="/label/funding?page=2"' in first.body
+    assert first.body.count(b'<article class="teaser"') == ON_VIEW_PAGE
+    assert second.body.count(b'<article class="teaser"') == 2
+    assert b'rel="prev" href="/label/funding"' in second.body
+    assert b'rel="next"' not in second.body
+    assert ask(store, "/label/funding?page=3").status == 404
+    assert ask(store, f"/label/funding?page={MOST_PAGES + 1}").status == 404
+
+
+def test_many_readers_of_one_view_cost_one_question(store) -> None:
+    funded(store)
+    pages = Counted(store)
+    site = PublicSite(Shelf(), pages.page)
+
+    async def ask_often() -> list[Answer]:
+        return await asyncio.gather(*(site.later("GET", "/label/funding.atom", {}) for _ in range(40)))
+
+    assert {answer.status for answer in asyncio.run(ask_often())} == {200}
+    assert pages.asked == 1
+
+
+@pytest.mark.parametrize("label", ["funding", "ipo"])
+def test_a_view_is_skipped_into(store, label) -> None:
+    ids = told(store, "A", "B", "C", labels=(label,))
+    shown = [story.story_id for story in store.view(label=label, limit=10)]
+    assert sorted(shown) == sorted(ids)
+    assert [story.story_id for story in store.view(label=label, limit=1, skip=1)] == shown[1:2]
