@@ -201,7 +201,9 @@ class Pipeline:
         async with self._editing:
             changed = await asyncio.get_running_loop().run_in_executor(self._printer, self.publisher.publish)
             if changed and self.publisher.newly_shown:
-                await self.database(self.store.mark_shown, self.publisher.newly_shown, self.now())
+                delays = await self.database(self.store.mark_shown, self.publisher.newly_shown, self.now())
+                for delay in delays:
+                    self.metrics.freshness.labels("republished").observe(delay)
             self._progressed("publish")
             return changed
 

@@ -785,8 +785,10 @@ def test_freshness_leaves_the_backlog_of_a_first_poll_out(store):
         entry = an_entry(f"Headline number {n}", published=now - n * timedelta(seconds=10))
         ids += poll(store, store.feeds()[0], entry, now=now)
     stories = [group(store, entry_id, now=NOW + 11 * minute) for entry_id in ids]
-    store.mark_shown(stories, NOW + 12 * minute)
-    store.mark_shown(stories, NOW + 99 * minute)
+    delays = store.mark_shown(stories, NOW + 12 * minute)
+    assert len(delays) == len(stories)
+    assert all(delay >= 0 for delay in delays)
+    assert store.mark_shown(stories, NOW + 99 * minute) == []
     fresh = store.freshness(ago(days=1))
     assert fresh.seen_by_feed[feed.feed_id].count == 10
     assert (fresh.seen_by_section["tech"].median, fresh.seen_by_section["tech"].p90) == (60, 100)

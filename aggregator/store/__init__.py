@@ -427,10 +427,11 @@ class Store:
             search.index(connection, (*(placement.entry_id for placement in placements), *settled))
             return saved
 
-    def mark_shown(self, story_ids: Iterable[UUID], now: datetime) -> None:
-        """Note that these stories stand in a published feed; the first time counts."""
-        with self._edit() as connection:
-            stories.mark_shown(connection, story_ids, now)
+    def mark_shown(self, story_ids: Iterable[UUID], now: datetime) -> list[float]:
+        """Note that these stories stand in a published feed; the first time counts. The seconds from first seeing the
+        lead until then, for each that is new here."""
+        with self._database.write() as connection:
+            return stories.mark_shown(connection, story_ids, now)
 
     def stories(
         self,

@@ -199,10 +199,17 @@ def save_labels(connection: sa.Connection, records: Sequence[StoryRecord]) -> No
         connection.execute(sa.insert(story_labels), rows)
 
 
-def mark_shown(connection: sa.Connection, story_ids: Iterable[UUID], now: datetime) -> None:
+def mark_shown(connection: sa.Connection, story_ids: Iterable[UUID], now: datetime) -> list[float]:
+    """Notes when they were first shown; the seconds that took since the lead was first seen, for each where it was the
+    first time."""
+    delays: list[float] = []
+    lead = stories.join(entries, entries.c.entry_id == stories.c.lead_entry_id)
     for some in in_chunks([story_id.bytes for story_id in story_ids]):
         where = stories.c.story_id.in_(some), stories.c.shown_at.is_(None)
+        seen = connection.scalars(sa.select(entries.c.first_seen).select_from(lead).where(*where))
+        delays += [max(0.0, (micros(now) - first_seen) / 1e6) for first_seen in seen]
         connection.execute(sa.update(stories).where(*where).values(shown_at=micros(now)))
+    return delays
 
 
 # ---------------------------------------------------------------- reading
