@@ -430,7 +430,7 @@ class Store:
     def mark_shown(self, story_ids: Iterable[UUID], now: datetime) -> list[float]:
         """Note that these stories stand in a published feed; the first time counts. The seconds from first seeing the
         lead until then, for each that is new here."""
-        with self._database.write() as connection:
+        with self._edit() as connection:
             return stories.mark_shown(connection, story_ids, now)
 
     def stories(
@@ -477,7 +477,7 @@ class Store:
 
     def save_archive(self, archive: Archive) -> bool:
         """Keep a month of a merged feed, unless there is one already; whether it was kept."""
-        with self._database.write() as connection:
+        with self._edit() as connection:
             return archives.save(connection, archive)
 
     def archive(self, slug: str, month: str) -> Archive | None:
@@ -492,7 +492,7 @@ class Store:
 
     def save_digest(self, digest: KeptDigest, recipients: Iterable[str] = ()) -> bool:
         """Keep a briefing with a letter to each recipient, unless there is one of that day; whether it was kept."""
-        with self._database.write() as connection:
+        with self._edit() as connection:
             return digests.save(connection, digest, recipients)
 
     def latest_digests(self, kind: str | None, limit: int) -> list[KeptDigest]:
@@ -507,12 +507,12 @@ class Store:
 
     def take_letter(self, now: datetime) -> Letter | None:
         """The next letter whose time has come; nobody takes it again until `settle_letter` says what became of it."""
-        with self._database.write() as connection:
+        with self._edit() as connection:
             return digests.take_letter(connection, now)
 
     def settle_letter(self, letter: Letter, state: str, next_try_at: datetime | None = None) -> None:
         """What became of a letter that was taken: sent, refused, or waiting until `next_try_at`."""
-        with self._database.write() as connection:
+        with self._edit() as connection:
             digests.settle_letter(connection, letter, state, next_try_at)
 
     def unsettled_letters(self) -> list[Letter]:
