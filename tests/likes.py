@@ -8,6 +8,7 @@ Titles share one rare word, or the index would not compare their entries at all.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aggregator.stories.compare import Article, Comparer, Comparison
 
@@ -19,7 +20,8 @@ class Likes(Comparer):
 
     def __init__(self, pairs: Mapping[tuple[str, str], float], copies: tuple[tuple[str, str], ...] = ()) -> None:
         shipped = Comparer.load()
-        super().__init__(shipped.lexicon, shipped.vectors, shipped.weights)
+        weights = replace(shipped.weights, merge=0.8, related=0.2)  # not the shipped ones, which may be trained anew
+        super().__init__(shipped.lexicon, shipped.vectors, weights)
         self._pairs = {frozenset(pair): likely for pair, likely in pairs.items()}
         self._copies = {frozenset(pair) for pair in copies}
 

@@ -326,7 +326,7 @@ def test_a_pruned_story_cannot_be_corrected_and_the_error_says_why(store):
 
 
 def test_an_entry_that_is_surely_both_joins_the_younger_to_the_older(store):
-    desk = Desk(store, {("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.65})
+    desk = Desk(store, {("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.72})
     older, younger = desk.tell("Anvil", "A"), desk.tell("Beacon", "B")
     assert older != younger
     before = desk.of(older)
@@ -342,9 +342,9 @@ def test_an_entry_that_is_surely_both_joins_the_younger_to_the_older(store):
 @pytest.mark.parametrize(
     ("pairs", "outlet"),
     [
-        ({("A", "C"): SURE, ("B", "C"): 0.85, ("A", "B"): 0.65}, "Courier"),
-        ({("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.45}, "Courier"),
-        ({("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.65}, "Anvil"),
+        ({("A", "C"): SURE, ("B", "C"): 0.85, ("A", "B"): 0.72}, "Courier"),
+        ({("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.68}, "Courier"),
+        ({("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.72}, "Anvil"),
     ],
     ids=["not surely both", "not alike themselves", "told by the outlet"],
 )
@@ -357,7 +357,7 @@ def test_less_than_that_joins_nothing(store, pairs, outlet):
 
 
 def test_a_copy_of_entries_of_two_stories_joins_them(store):
-    desk = Desk(store, {("A", "B"): 0.65}, copies=(("A", "C"), ("B", "C")))
+    desk = Desk(store, {("A", "B"): 0.72}, copies=(("A", "C"), ("B", "C")))
     older = desk.tell("Anvil", "A")
     desk.tell("Beacon", "B")
     assert desk.tell("Courier", "C") == older
@@ -366,7 +366,7 @@ def test_a_copy_of_entries_of_two_stories_joins_them(store):
 
 @pytest.mark.parametrize("cut", range(1, 5))
 def test_how_arrivals_are_cut_into_passes_does_not_change_what_is_joined(store, cut):
-    desk = Desk(store, {("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.65, ("B", "D"): SURE, ("A", "D"): 0.4})
+    desk = Desk(store, {("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.72, ("B", "D"): SURE, ("A", "D"): 0.4})
     for number, (outlet, name) in enumerate(zip(OUTLETS, "ABCD", strict=False), 1):
         desk.arrive(outlet, name)
         if number == cut:
@@ -378,7 +378,7 @@ def test_how_arrivals_are_cut_into_passes_does_not_change_what_is_joined(store, 
 
 
 def test_a_pass_that_could_not_be_saved_joins_when_it_is_done_again(store, monkeypatch):
-    desk = Desk(store, {("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.65})
+    desk = Desk(store, {("A", "C"): SURE, ("B", "C"): SURE, ("A", "B"): 0.72})
     older, younger = desk.tell("Anvil", "A"), desk.tell("Beacon", "B")
     desk.arrive("Courier", "C")
     with monkeypatch.context() as broken:

@@ -17,7 +17,7 @@ from aggregator.publish.shelf import Shelf
 from aggregator.publisher import Publisher
 
 ATOM = {"a": "http://www.w3.org/2005/Atom"}
-LIKES = {("A", "B"): SURE, ("C", "E"): SURE, ("D", "E"): SURE, ("C", "D"): 0.65}
+LIKES = {("A", "B"): SURE, ("C", "E"): SURE, ("D", "E"): SURE, ("C", "D"): 0.72}
 
 
 @pytest.fixture

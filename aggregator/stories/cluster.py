@@ -223,7 +223,7 @@ class StoryIndex:
         )
 
     def _is_told_by(self, story_id: UUID, name: str) -> bool:
-        return any(member.article.subject.source == name for member in self._memory.originals(story_id))
+        return any(member.outlet == name for member in self._memory.originals(story_id))
 
     # ------------------------------------------------------------ two stories that are one
 

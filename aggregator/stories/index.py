@@ -1,11 +1,12 @@
 """The window's entries by what they speak of: which few of 50,000 are worth comparing with a new one.
 
 In: members with their terms. Out: the nearest by cosine of terms. Postings are arrays by term; forgotten members leave
-holes that are closed now and then.
+holes that are closed now and then. Members are kept packed: see `packed`.
 """
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ from uuid import UUID
 import numpy as np
 
 from aggregator.stories.compare import Article
+from aggregator.stories.packed import Packed
+from aggregator.stories.terms import Terms
 from aggregator.types import StoredEntry
 
 NEAREST = 24  # members compared in full; of labelled pairs the right one was among the first 10 in all but 1 %
 FAINT = 0.08  # cosine below which nothing merges
 HOLES = 0.25  # share of forgotten members at which the holes are closed
+_POSTING = struct.Struct("<If")  # a slot and the weight of the term there
+_POSTINGS = np.dtype([("slot", "<u4"), ("weight", "<f4")])
 
 
 @dataclass(slots=True)
@@ -27,8 +32,18 @@ class Member:
     entry began or would have begun."""
 
     entry: StoredEntry
-    article: Article
+    packed: Packed
     own: UUID
+
+    @property
+    def article(self) -> Article:
+        """Unpacked anew each time: keep it while you need it."""
+        return self.packed.article()
+
+    @property
+    def outlet(self) -> str | None:
+        """Whose page the entry is."""
+        return self.packed.source
 
 
 class Window:
@@ -37,7 +52,7 @@ class Window:
     def __init__(self) -> None:
         self._members: list[Member | None] = []
         self._slots: dict[int, int] = {}  # by entry_id
-        self._postings: dict[int, tuple[array[int], array[float]]] = {}
+        self._postings: dict[int, array[int]] = {}  # by term: slot and weight in eight bytes
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -50,12 +65,12 @@ class Window:
         slot = self._slots.get(entry_id)
         return self._members[slot] if slot is not None else None
 
-    def add(self, member: Member) -> None:
-        """Remember a member, as the last to come."""
+    def add(self, member: Member, terms: Terms) -> None:
+        """Remember a member, as the last to come; `terms` are its article's."""
         slot = len(self._members)
         self._members.append(member)
         self._slots[member.entry.entry_id] = slot
-        self._post(slot, member)
+        self._post(slot, terms)
 
     def replace(self, entry: StoredEntry) -> None:
         """Let a member's entry say something else of where it belongs."""
@@ -76,7 +91,8 @@ class Window:
         for number, weight in zip(terms.ids, terms.weights, strict=True):
             posting = self._postings.get(number)
             if posting is not None:
-                scores[np.frombuffer(posting[0], dtype=np.uint32)] += weight * np.frombuffer(posting[1], np.float32)
+                rows = np.frombuffer(posting, _POSTINGS)
+                scores[rows["slot"]] += weight * rows["weight"]
         slots = np.flatnonzero(scores > FAINT)
         best = slots[np.lexsort((slots, -scores[slots]))]
         found: list[Member] = []
@@ -88,17 +104,15 @@ class Window:
                     break
         return found
 
-    def _post(self, slot: int, member: Member) -> None:
-        terms = member.article.subject.terms
+    def _post(self, slot: int, terms: Terms) -> None:
         for number, weight in zip(terms.ids, terms.weights, strict=True):
             posting = self._postings.get(number)
             if posting is None:
-                self._postings[number] = posting = (array("I"), array("f"))
-            posting[0].append(slot)
-            posting[1].append(weight)
+                self._postings[number] = posting = array("Q")
+            posting.frombytes(_POSTING.pack(slot, weight))
 
     def _close_holes(self) -> None:
         members = list(self)
         self._members, self._slots, self._postings = [], {}, {}
         for member in members:
-            self.add(member)
+            self.add(member, member.article.subject.terms)

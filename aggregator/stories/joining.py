@@ -13,7 +13,7 @@ from uuid import UUID
 from aggregator.stories.compare import Article, Comparer, Comparison
 
 LIKE_BOTH = 0.90  # what the newcomer must reach with the nearest member and with the beginning of each story
-ALIKE_ON_AVERAGE = 0.60  # of all pairs across the two stories
+ALIKE_ON_AVERAGE = 0.70  # of all pairs across the two stories
 BEGINNINGS_ALIKE = 0.50
 COMPARED = 8  # members a side: the first of them
 

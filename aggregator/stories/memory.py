@@ -16,7 +16,8 @@ from aggregator.stories.byhand import ByHand, Pair
 from aggregator.stories.compare import Article
 from aggregator.stories.dedupe import title_day_key
 from aggregator.stories.index import Member, Window
-from aggregator.types import StoredEntry
+from aggregator.stories.packed import Packed
+from aggregator.types import SourceRef, StoredEntry
 
 K = TypeVar("K")
 
@@ -31,6 +32,7 @@ class Memory:
         self._by_url: dict[str, tuple[int, ...]] = {}
         self._by_title: dict[tuple[str, str, date], tuple[int, ...]] = {}
         self._became: dict[UUID, UUID] = {}  # stories that were joined to others
+        self._sources: dict[SourceRef, SourceRef] = {}  # one of each, where every query makes its own
         self._byhand = ByHand()
         self._apart: frozenset[Pair] = frozenset()
 
@@ -38,8 +40,10 @@ class Memory:
         """Add an entry that has its story."""
         assert entry.story_id is not None
         own = self._new_id(entry)
-        member = Member(_trimmed(entry), article, entry.story_id if own == entry.story_id else own)
-        self.window.add(member)
+        kept = _trimmed(entry, self._sources.setdefault(entry.source, entry.source))
+        packed = Packed.of(article, kept.title, kept.title_key)
+        member = Member(kept, packed, entry.story_id if own == entry.story_id else own)
+        self.window.add(member, article.subject.terms)
         _add(self._stories, entry.story_id, entry.entry_id)
         if entry.canonical_url:
             _add(self._by_url, entry.canonical_url, entry.entry_id)
@@ -139,10 +143,13 @@ class Memory:
         self._became[gone] = kept
 
 
-def _trimmed(entry: StoredEntry) -> StoredEntry:
+def _trimmed(entry: StoredEntry, source: SourceRef) -> StoredEntry:
     """What later entries are compared with, without what only pages show."""
     return replace(
         entry,
+        source=source,
+        last_seen=entry.first_seen,
+        published=entry.first_seen if entry.published == entry.first_seen else entry.published,
         guid=None,
         link=None if entry.canonical_url else entry.link,
         author=None,
