@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,12 +17,14 @@ from aggregator.config_values import compiled
 from aggregator.daemon import Log
 from aggregator.store import Correction, Store
 from aggregator.stories.classify import Sectioner, StoryText
+from aggregator.stories.evidence import Record
 from aggregator.stories.features import SUMMARY_CHARACTERS
 from aggregator.stories.filing import Filing, FilingPolicy, by_hand, filed
 from aggregator.stories.rules import Rule
 from aggregator.text import Pattern
-from aggregator.types import StoredEntry, Story
+from aggregator.types import LABELS, StoredEntry, Story
 
+_RECORDS_FOR = timedelta(hours=1)  # a source's habits change over weeks; counting them reads every story's row
 _NOTE = "filing"  # under which the store remembers by what policy stories were filed last
 
 
@@ -36,6 +38,8 @@ class Desk:
         self._window = timedelta(0)
         self._fingerprint = ""
         self._is_heeded = False
+        self._records: Mapping[int, tuple[int, ...]] = {}
+        self._records_at: datetime | None = None
 
     def configure(self, config: Config) -> None:
         """File by this configuration from the next `heed` on."""
@@ -46,6 +50,7 @@ class Desk:
 
     def heed(self) -> None:
         """Where rules or languages are not those of the last pass, have the stories that can still grow filed anew."""
+        self._recall()
         if self._is_heeded:
             return
         self._is_heeded = True
@@ -65,7 +70,26 @@ class Desk:
     ) -> Filing:
         """The filing of a story told by these entries; `story` as it was published, None for a new one."""
         before = story.sectioning if story else None
-        return filed(told, self.policy, self._sectioner, before, by_hand, labels)
+        return filed(told, self.policy, self._sectioner, before, by_hand, labels, self._record_of(told))
+
+    def _recall(self) -> None:
+        """Once in a while, count anew what the stories of each source were filed under."""
+        now = self._now()
+        if self._records_at is None or now - self._records_at >= _RECORDS_FOR:
+            counts = self._store.filed_by_feed()
+            self._records = {feed: tuple(found.get(label, 0) for label in LABELS) for feed, found in counts.items()}
+            self._records_at = now
+
+    def _record_of(self, told: Sequence[StoredEntry]) -> Record | None:
+        feeds = {entry.source.feed_id for entry in told}
+        own = [self._records[feed] for feed in feeds if feed in self._records]
+        if not own:
+            return None
+        return Record(_sums(own), _sums(self._records.values()))
+
+
+def _sums(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*counts, strict=True)))
 
 
 def hand_sections(store: Store, stories: Iterable[Story]) -> dict[UUID, str]:

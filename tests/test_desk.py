@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from builders import NOW, a_feed_state, a_fetched, a_sectioning, an_entry
+from builders import NOW, a_feed_state, a_fetched, a_sectioning, a_source_ref, a_stored_entry, an_entry
 from test_store import ASource
 
 from aggregator.config import Config
 from aggregator.daemon import log
-from aggregator.desk import fingerprint, policy_of
+from aggregator.desk import Desk, fingerprint, policy_of
 from aggregator.editor import Editor, GroupTotals
 from aggregator.ingest.changes import feed_changes
 from aggregator.metrics import Metrics
@@ -134,3 +135,29 @@ def test_policies_are_told_apart_by_what_they_do():
     assert fingerprint(other) == fingerprint(Config(languages=("de", "en")))
     (rule,) = policy_of(one).rules
     assert (rule.number, rule.drops, rule.said) == (0, True, "title bank")
+
+
+def test_the_record_of_a_source_is_counted_hourly_and_given_to_the_filing(store: Store):
+    store.sync_feeds([ASource()], NOW)
+    (feed,) = store.feeds()
+    clock = [NOW]
+    desk = Desk(store, log(), lambda: clock[0])
+    entry = a_stored_entry("What the new season will bring", summary="", source=a_source_ref(feed_id=feed.feed_id))
+    asked: list[int] = []
+
+    class CountingStore:
+        def __getattr__(self, name: str):
+            return getattr(store, name)
+
+        def filed_by_feed(self) -> dict[int, dict[str, int]]:
+            asked.append(1)
+            return {feed.feed_id: {"companies": 40}, feed.feed_id + 1: {"none": 400}}
+
+    desk._store = CountingStore()  # type: ignore[assignment]
+    desk.configure(Config())
+    for minutes in (0, 10, 59, 61):
+        clock[0] = NOW + timedelta(minutes=minutes)
+        desk.heed()
+    assert len(asked) == 2
+    reasons = desk.file([entry], None, None, ()).sectioning.reasons
+    assert any("filed so far 40: companies" in reason for reason in reasons)

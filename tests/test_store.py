@@ -569,6 +569,17 @@ def test_a_withheld_story_is_found_by_its_id_and_where_it_is_asked_for_alone(sto
     assert (record.withheld, record.language, record.boost) == ("language", "de", 2.5)
 
 
+def test_what_the_stories_of_a_feed_were_filed_under_is_counted_by_their_leads(store):
+    herald, gazette = feeds_of(store, HERALD, GAZETTE)
+    assert store.filed_by_feed() == {}
+    for number, section in enumerate(("tech", "tech", "none", None)):
+        (entry_id,) = poll(store, herald, an_entry(f"Headline number {number}"))
+        group(store, entry_id, section=section)
+    (entry_id,) = poll(store, gazette, an_entry("Another headline"))
+    group(store, entry_id, section="companies")
+    assert store.filed_by_feed() == {herald.feed_id: {"tech": 2, "none": 1}, gazette.feed_id: {"companies": 1}}
+
+
 def test_counts_of_unsure_and_withheld(store):
     (feed,) = feeds_of(store)
     a, b, c = poll(store, feed, *(an_entry(f"Headline number {n}") for n in range(3)))

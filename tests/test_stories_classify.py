@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aggregator.stories import classify, evaluate
-from aggregator.stories.classify import StoryText, decided, hint_worth, is_english
+from aggregator.stories.classify import StoryText, decided, is_english
 from aggregator.stories.vectors import MODEL_DIR
 from aggregator.types import LABELS
 
@@ -66,12 +66,6 @@ def test_a_hint_counts_and_says_so_but_does_not_beat_clear_words(sectioner: clas
     assert any("Trade Weekly" in reason for reason in hinted.reasons)
     sport = sectioner.section_of(StoryText((CLEAR[8][:2],), hint="marketing", hinted_by="Trade Weekly"))
     assert sport.section == "none"
-
-
-def test_a_hint_weighs_less_the_more_there_is_to_read() -> None:
-    short = StoryText((("Title", ""),), hint="tech")
-    long = StoryText((("Title", "word " * 60),), hint="tech")
-    assert hint_worth(short) > 2 * hint_worth(long) > 0
 
 
 def test_a_final_hint_is_the_verdict(sectioner: classify.Sectioner) -> None:

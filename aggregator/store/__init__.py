@@ -660,6 +660,11 @@ class Store:
         with self._database.read() as connection:
             return numbers.counts(connection, now)
 
+    def filed_by_feed(self) -> dict[int, dict[str, int]]:
+        """How many stories of each feed were filed under each label so far, by their leads; unsure ones do not count."""
+        with self._database.read() as connection:
+            return numbers.filed_by_feed(connection)
+
     def freshness(self, since: datetime) -> Freshness:
         """How long entries dated since then took to be seen, and their stories to be shown."""
         with self._database.read() as connection:

@@ -76,6 +76,21 @@ def _count(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[
     return connection.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
 
 
+def filed_by_feed(connection: sa.Connection) -> dict[int, dict[str, int]]:
+    """How many stories that an entry of a feed leads were filed under each label; those unsure are not counted."""
+    led = stories.join(entries, entries.c.entry_id == stories.c.lead_entry_id)
+    query = (
+        sa.select(entries.c.feed_id, stories.c.section, sa.func.count())
+        .select_from(led)
+        .where(*_THERE, stories.c.section.is_not(None))
+        .group_by(entries.c.feed_id, stories.c.section)
+    )
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    for feed_id, section, count in connection.execute(query):
+        found[feed_id][section] = count
+    return dict(found)
+
+
 def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
     """Newest change and number of stories, a sum over what is shown of their sources, and the numbers of
     archived months and digests."""

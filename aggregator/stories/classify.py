@@ -1,14 +1,13 @@
 """Which section a story is filed under, how sure we are and why.
 
 In: what its entries say (`StoryText`). Out: a `Sectioning`: a probability for each of the five labels, the verdict
-and the reasons. The model reads the words (`sections`); the operator's hint for the source is a prior, entered openly
-by Bayes' rule and strongest where there is little text. docs/sections.md has the definition of the sections.
+and the reasons. The model reads the words (`sections`); what is known beside them (`evidence`) is entered openly by
+Bayes' rule. docs/sections.md has the definition of the sections.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator import html
+from aggregator.stories import evidence
+from aggregator.stories.evidence import Evidence, Record
 from aggregator.stories.languages import Language, language_of
+from aggregator.stories.rubrics import rubrics
 from aggregator.stories.sections import SectionModel
 from aggregator.stories.vectors import Vectors
 from aggregator.types import LABELS, SECTIONS, Sectioning, StoredEntry
@@ -26,8 +28,6 @@ from aggregator.types import LABELS, SECTIONS, Sectioning, StoredEntry
 SURE = 0.5  # of probability; below it the hint decides, and without one the story waits as unsure
 SECOND = 0.8  # a second section must be this nearly as likely as the first, and itself no mere chance
 SECOND_LEAST = 0.3
-HINT = 1.6  # log odds that the operator's hint is worth on a bare headline: five to one
-HINT_WORDS = 25  # words of text that halve it
 MOST_TEXTS = 5  # entries read per story: the first outlets settle what it is about
 SHOWN_WORDS = 6
 
@@ -35,16 +35,19 @@ SHOWN_WORDS = 6
 @dataclass(frozen=True, slots=True)
 class StoryText:
     """What a story's entries say, lead first: pairs of plain title and plain summary. `hint` is the section that the
-    sources' operator expects, None where there is none or the sources disagree; `language` as the feed says it."""
+    sources' operator expects, None where there is none or the sources disagree; `language` as the feed says it;
+    `record` how its sources' stories were filed so far; `rubrics` what the publishers filed it under, by family."""
 
     texts: tuple[tuple[str, str], ...]
     hint: str | None = None
     hint_is_final: bool = False
     hinted_by: str = ""
     language: str | None = None
+    record: Record | None = None
+    rubrics: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, entries: Sequence[StoredEntry]) -> Self:
+    def of(cls, entries: Sequence[StoredEntry], record: Record | None = None) -> Self:
         """The text of a story's entries; originals before copies."""
         told = sorted(entries, key=lambda entry: (entry.duplicate_of is not None, entry.first_seen, entry.entry_id))
         final = next((e for e in told if e.source.section_is_final and e.source.section), None)
@@ -52,8 +55,12 @@ class StoryText:
         hint = final.source.section if final else _only(hints)
         by = final or next((entry for entry in told if entry.source.section == hint), told[0])
         language = next((e.language or e.source.language for e in told if e.language or e.source.language), None)
-        texts = tuple((entry.title, _plain(entry)) for entry in told[:MOST_TEXTS])
-        return cls(texts, hint, final is not None, by.source.title, language)
+        read = told[:MOST_TEXTS]
+        texts = tuple((entry.title, _plain(entry)) for entry in read)
+        filed_under = rubrics((entry.link for entry in read), (tag for entry in read for tag in entry.categories))
+        return cls(
+            texts, hint, final is not None, by.source.title, language, record, tuple(sorted(filed_under.items()))
+        )
 
 
 class Sectioner:
@@ -83,10 +90,9 @@ class Sectioner:
         by_words = self.probabilities(story.texts).mean(axis=0)
         scores = np.log(by_words + 1e-6)
         reasons = [self._words_that_count(story, by_words)]
-        if story.hint is not None:
-            worth = hint_worth(story)
-            scores[LABELS.index(story.hint)] += worth
-            reasons.append(f"hint {story.hint} of {story.hinted_by}: {math.exp(worth):.1f} to 1")
+        for found in beside_the_words(story):
+            scores += np.array(found.log_odds)
+            reasons.append(found.reason)
         shares = np.exp(scores - scores.max())
         shares /= shares.sum()
         return decided({label: float(share) for label, share in zip(LABELS, shares, strict=True)}, story.hint, reasons)
@@ -109,10 +115,11 @@ def load() -> Sectioner:
     return Sectioner(SectionModel.load(Vectors.load()))
 
 
-def hint_worth(story: StoryText) -> float:
-    """Log odds that the hint adds: HINT for a bare headline, half of it for HINT_WORDS words of summary."""
-    read = sum(len(summary.split()) for _, summary in story.texts)
-    return HINT / (1 + read / HINT_WORDS) if len(story.texts) == 1 else HINT / (1 + read / HINT_WORDS) / 2
+def beside_the_words(story: StoryText) -> list[Evidence]:
+    """What else is known of a story: the operator's hint, the record of its sources, the publishers' rubrics."""
+    found = [] if story.hint is None else [evidence.of_hint(story.hint, story.hinted_by, story.texts)]
+    past = evidence.of_record(story.record, story.texts)
+    return [*found, *((past,) if past else ()), *evidence.of_rubrics(story.rubrics)]
 
 
 def decided(probabilities: dict[str, float], hint: str | None, reasons: Sequence[str] = ()) -> Sectioning:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from aggregator.stories import rules
 from aggregator.stories.classify import Sectioner, StoryText, certain, language
+from aggregator.stories.evidence import Record
 from aggregator.stories.languages import language_of
 from aggregator.stories.rules import Outcome, Rule
 from aggregator.types import SECTIONS, Sectioning, StoredEntry
@@ -47,10 +48,11 @@ def filed(
     before: Sectioning | None = None,
     hand: str | None = None,
     labels: Sequence[str] = (),
+    record: Record | None = None,
 ) -> Filing:
     """The filing of a story told by these entries. `before` is the published verdict, None for a new story; `hand` is
-    the section that a person gave it; `labels` those of its events."""
-    text = StoryText.of(told)
+    the section that a person gave it; `labels` those of its events; `record` how its sources were filed so far."""
+    text = StoryText.of(told, record)
     # Under a person's word no rule gives a section, so none may judge by one that another gave.
     heeded = policy.rules if hand is None else tuple(replace(rule, section=None) for rule in policy.rules)
     at_first = rules.before_model(heeded, told)
