@@ -8,7 +8,6 @@ from aggregator.stories.evidence import RECORD_MOST, Record, bareness, of_hint, 
 from aggregator.stories.rubrics import NAMES, WORTH, rubrics
 from aggregator.types import LABELS
 
-
 BARE = (("What the new season will bring", ""),)
 LONG = (("What the new season will bring", "word " * 60),)
 EVERYBODY = (1000, 1000, 1000, 100, 4000)

@@ -661,7 +661,7 @@ class Store:
             return numbers.counts(connection, now)
 
     def filed_by_feed(self) -> dict[int, dict[str, int]]:
-        """How many stories of each feed were filed under each label so far, by their leads; unsure ones do not count."""
+        """How many stories led by an entry of each feed were filed under each label; unsure ones do not count."""
         with self._database.read() as connection:
             return numbers.filed_by_feed(connection)
 

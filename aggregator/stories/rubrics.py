@@ -1,8 +1,8 @@
 """Where publishers themselves filed an entry: rubrics named in the path of its address or in its category tags.
 
 In: addresses and tags. Out: which of a few families of rubrics they name. What a family is worth as evidence is fitted
-beside the words on 4,594 labelled entries of 22 outlets (docs/heuristics.md); rubrics of technology are left out, as the
-words say as much. `evidence` turns it into odds. The names are those of English news sites.
+beside the words on 4,594 labelled entries of 22 outlets (docs/heuristics.md); rubrics of technology are left out, as
+the words say as much. `evidence` turns it into odds. The names are those of English news sites.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
         "marketing": frozenset("marketing advertising branding brands adtech seo martech".split()),
         "elsewhere": frozenset(
             "sport sports football soccer cricket tennis rugby golf nfl nba olympics entertainment culture arts art "
-            "film films movies music television books stage lifestyle fashion food recipes travel celebrity celebrities "
-            "bollywood health politics elections election crime weather military defence obituaries religion "
-            "education wellness royals".split()
+            "film films movies music television books stage lifestyle fashion food recipes travel celebrity "
+            "celebrities bollywood health politics elections election crime weather military defence obituaries "
+            "religion education wellness royals".split()
         ),
     }
 )
-# Log odds over LABELS, rounded from the fit. No outlet of the labelled data has rubrics of marketing: set like business.
+# Log odds over LABELS, rounded from the fit. No labelled outlet has rubrics of marketing: those are set like business.
 WORTH: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "economy": (-0.1, 0.2, 0.5, -0.1, -0.5),
