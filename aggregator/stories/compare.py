@@ -111,8 +111,19 @@ class Comparer:
         return (
             not counts_differ(*titles)
             and {Kind.RUNNING, Kind.ROUND_UP}.isdisjoint(map(kind_of, titles))
-            and not (strange_names(one.subject, other.subject) and strange_names(other.subject, one.subject))
+            and not (self._strangers(one, other) and self._strangers(other, one))
         )
+
+    def _strangers(self, one: Article, other: Article) -> frozenset[int]:
+        """What one's headline names and the other never mentions; where it stands alone, words unheard of count as names.
+
+        At the head of a sentence a name looks like any word: a talent show's performers differ in nothing else.
+        """
+        strange = strange_names(one.subject, other.subject)
+        if one.fingerprint.shingles <= one.fingerprint.words:
+            unheard = {number for number in one.subject.terms.ids if not self.lexicon.knows(number)}
+            strange |= unheard - set(other.subject.terms.ids)
+        return strange
 
     def _veto(self, one: Subject, other: Subject, probability: float) -> str | None:
         if one.source is not None and one.source == other.source:

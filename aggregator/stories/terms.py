@@ -101,6 +101,10 @@ class Lexicon:
         self._facts[term] = number, self.idf[number] if is_telling else 0.0, flags
         return self._facts[term]
 
+    def knows(self, number: int) -> bool:
+        """Whether the term with this id is in the table, or the id is a hash."""
+        return number < _UNKNOWN
+
     def spelling(self, number: int) -> str:
         """The term with this id, empty for one outside the table (its id is a hash)."""
         return self.words[number] if number < len(self.words) else ""
