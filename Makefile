@@ -78,11 +78,7 @@ bench-schedule: dev ## how punctual and how patient the schedule is, simulated
 
 score: install ## how good sections, pairs, stories and event labels are, on labelled data (SHARED=DIR)
 	@[ -d "$(SHARED)/data" ] || { echo "no labelled data in $(SHARED)/data: give SHARED=DIR" >&2; exit 1; }
-	for set in "sections rss_gold_dev.jsonl.gz" "pairs pairs_tgcontest.jsonl" "stories uci_clusters_dev.jsonl.gz"; do
-		read -r what file <<< "$$set"
-		printf '%s %s ' "$$what" "$$file"
-		$(BIN)/bmn evaluate "$$what" "$(SHARED)/data/$$file" --json
-	done
+	$(BIN)/python -m bench.score "$(SHARED)/data"
 	printf 'events '; $(BIN)/python -m aggregator.stories.evaluate_events --data "$(SHARED)/data" --json
 
 wheel: dev ## a wheel in dist/, configuration and models inside
