@@ -117,8 +117,8 @@ class Comparer:
     def _strangers(self, one: Article, other: Article) -> frozenset[int]:
         """What one's headline names and the other never mentions.
 
-        Where the headline stands alone, words unheard of count as names: at the head of a sentence a name looks like any
-        word, and a talent show's performers differ in nothing else.
+        Where the headline stands alone, words unheard of count as names: at the head of a sentence a name looks like
+        any word, and the performers of a talent show differ in nothing else.
         """
         strange = strange_names(one.subject, other.subject)
         if one.fingerprint.shingles <= one.fingerprint.words:
