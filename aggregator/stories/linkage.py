@@ -60,7 +60,8 @@ def _own_meaning(vectors: Table) -> Table:
         return vectors.reshape(0, 1)
     rows = vectors - vectors.mean(axis=0) * (len(vectors) / (len(vectors) + FEW))
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-6)
+    own: Table = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-6)
+    return own
 
 
 def _joins(likeness: Table) -> list[tuple[int, int, float]]:
