@@ -27,7 +27,9 @@ class Postbox:
         return f"smtp://127.0.0.1:{self._listening.getsockname()[1]}"
 
     def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)  # a thread that waits in `accept` would keep it open
         self._listening.close()
+        self._thread.join(10)
 
     def __enter__(self) -> Postbox:
         return self

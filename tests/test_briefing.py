@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -219,9 +220,9 @@ def test_a_server_that_is_busy_is_tried_again(tmp_path, store_url, failure):  # 
 
 
 def test_a_server_that_stays_away_is_given_up_after_the_morning(tmp_path, store_url):  # noqa: F811
-    with Postbox() as postbox:
-        gone = postbox.url
-    desk = Desk(tmp_path, store_url, to=["a@b.example"], smtp=gone)
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets the port, and nobody answers there
+    desk = Desk(tmp_path, store_url, to=["a@b.example"], smtp=f"smtp://127.0.0.1:{taken.getsockname()[1]}")
 
     async def work(store, a_briefing):
         briefing, asked = await a_briefing(), 0
@@ -237,6 +238,7 @@ def test_a_server_that_stays_away_is_given_up_after_the_morning(tmp_path, store_
         return asked
 
     assert asyncio.run(desk.run(work)) == 6
+    taken.close()
 
 
 @pytest.mark.parametrize("failure", ["refuse", "mute"])
@@ -290,8 +292,6 @@ def test_a_password_never_goes_without_tls(tmp_path, monkeypatch):
 
 
 def _always_here(host, port, *rest, **more):
-    import socket
-
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", int(port)))]
 
 
