@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builders import a_source_ref, a_stored_entry, a_story
 
-from aggregator.types import Enclosure, Story
+from aggregator.types import Enclosure, Event, Story
 
 TEXTS = (
     "<script>alert(1)</script>",
@@ -88,5 +88,6 @@ def stories() -> list[Story]:
         other = a_stored_entry(
             title=text, source=a_source_ref(title=f"Other {text}"[:400], feed_id=900 + number), link=address
         )
-        made.append(a_story(entries=(entry, other), labels=(text,)))
+        event = Event("funding", text, text, 1e6, "USD", text, 7, (text,))
+        made.append(a_story(entries=(entry, other), labels=(text,), events=(event,)))
     return made

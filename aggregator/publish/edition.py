@@ -73,6 +73,7 @@ class Press:
         self._cooked: dict[UUID, Cooked] = {}
         self._documents: Mapping[str, Rendered] = previous or {}
         self._latest: dict[str, tuple[Item, ...]] = {}
+        self._changed_at = EMPTY_SINCE  # when anything of the edition changed last
         self._static = static_files()
         self.archived: Mapping[str, tuple[str, ...]] = {}  # months by slug, see `publish.archive`
         self.digests: tuple[Digest, ...] | None = None  # the newest first; None where there are to be none
@@ -125,6 +126,7 @@ class Press:
         for path, (body, content_type) in self._static.items():
             add(path, body, content_type, None)
         self._cooked, self._documents, self._latest = used, documents, latest
+        self._changed_at = max(document.last_modified for document in documents.values())
         return documents
 
     def _feed(
@@ -164,7 +166,8 @@ class Press:
         chosen = self._cook(stories, {})
         items = [each.item for each in chosen]
         updated = _newest(items)
-        changed_at = updated or EMPTY_SINCE
+        # A story that leaves a view takes its date along; when that was, the edition says.
+        changed_at = max(updated or EMPTY_SINCE, self._changed_at)
         if not ending:
             return rendered(self.pages.listing(feed, items, ways, page), HTML_TYPE, changed_at)
         for_people = rendered(self.pages.feed(feed, items[:IN_FEED_PAGE]), HTML_TYPE, changed_at)
