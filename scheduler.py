@@ -16,7 +16,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import uvloop
 from apscheduler.executors.asyncio import AsyncIOExecutor
@@ -28,15 +28,16 @@ from aggregator.callbacks import Callbacks
 from aggregator.config import Config
 from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log, settle
 from aggregator.desk import file_named
-from aggregator.errors import AggregatorError, ConfigError
+from aggregator.errors import AggregatorError, ConfigError, ListenError
 from aggregator.pipeline import Pipeline, utc_now
 from aggregator.publish.admin import AdminSite, AdminViews
-from aggregator.publish.serve import Listener, inherited_sockets, listen
+from aggregator.publish.serve import Listener, beside, inherited_sockets, listen
 from aggregator.publish.site import PublicSite
 from aggregator.roles import Role
 
 TICK = 1  # seconds between looks at what is due
 EDIT = 2  # seconds between looks at what is ungrouped or unpublished
+CLOCK = 30  # seconds between questions for the database's time
 DRAIN = timedelta(seconds=6)  # of the ten that a service manager is promised
 STALLED = timedelta(minutes=5)  # without progress of a stage the watchdog is fed no more
 
@@ -48,6 +49,8 @@ class Setting:
     load: Callable[[], Config]
     notice: str = ""
     role: Role = Role.ALL
+    public: str | None = None  # where to listen instead of `site.listen`
+    admin: str | None = None  # … and of `admin.listen`
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,10 @@ class Service:
         self._log, self._notifier = logger, notifier
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
-        self.listeners: list[Listener] = []
+        self.listeners: dict[str, Listener] = {}  # public and admin, those that the role has
         self.pipeline: Pipeline
         self._began = utc_now()
+        self._came_back: dict[str, datetime] = {}
 
     async def run(self, on_ready: OnReady | None = None) -> int:
         """Start, work, drain, stop."""
@@ -116,7 +120,7 @@ class Service:
             metronome.pause()
             await pipeline.stop(DRAIN)
             metronome.shutdown(wait=False)
-            for listener in self.listeners:
+            for listener in self.listeners.values():
                 await listener.stop()
         self._log.info("stopped")
         return 0
@@ -125,7 +129,7 @@ class Service:
 
     async def _listen(self, config: Config, stack: AsyncExitStack) -> None:
         inherited = inherited_sockets(os.environ)
-        pipeline = self.pipeline
+        pipeline, setting = self.pipeline, self._setting
         public = PublicSite(
             pipeline.publisher.shelf,
             pipeline.publisher.page,
@@ -150,10 +154,20 @@ class Service:
         )
         token = config.admin.token.get_secret_value() if config.admin.token else None
         admin = AdminSite(views, pipeline.publisher.pages, token, config.admin.listen.host or "")
-        for name, answerer, address in (("public", public, config.site.listen), ("admin", admin, config.admin.listen)):
-            listener = await listen(answerer, str(address), inherited.get(name, ()), answerer)
-            self.listeners.append(listener)
-            stack.push_async_callback(listener.stop)
+        if setting.role.serves:
+            address = setting.public or str(config.site.listen)
+            self.listeners["public"] = await listen(public, address, inherited.get("public", ()), public)
+            stack.push_async_callback(self.listeners["public"].stop)
+        address = setting.admin or str(config.admin.listen)
+        try:
+            listener = await listen(admin, address, inherited.get("admin", ()), admin)
+        except ListenError:
+            # Of several processes on one machine the first has `admin.listen`, the others a port that their log names.
+            if setting.role is Role.ALL or setting.admin is not None:
+                raise
+            listener = await listen(admin, beside(address), (), admin)
+        self.listeners["admin"] = listener
+        stack.push_async_callback(listener.stop)
 
     def _metronome(self, pipeline: Pipeline) -> AsyncIOScheduler:
         metronome = AsyncIOScheduler(
@@ -174,17 +188,28 @@ class Service:
             jobs.append(Job("push", pipeline.push_due, {"seconds": TICK}))
             jobs.append(Job("rediscover", pipeline.rediscover, {"minutes": 10, "jitter": 60}))
         if role.edits:
-            jobs.append(Job("archive", pipeline.archive, {"minutes": 10, "jitter": 60}))
-            jobs.append(Job("brief", pipeline.brief, {"seconds": 20}))
-            jobs.append(Job("prune", pipeline.prune, {"hours": 6, "jitter": 600}))
+            jobs.append(Job("archive", self._if_editing(pipeline.archive), {"minutes": 10, "jitter": 60}))
+            jobs.append(Job("brief", self._if_editing(pipeline.brief), {"seconds": 20}))
+            jobs.append(Job("prune", self._if_editing(pipeline.prune), {"hours": 6, "jitter": 600}))
         if role.edits or role.serves:
             jobs.append(Job("edit", self._edit, {"seconds": EDIT}))
+        if not pipeline.store.is_sqlite:
+            jobs.append(Job("clock", pipeline.set_clock, {"seconds": CLOCK}))
         return jobs
 
     async def _edit(self) -> None:
         if self._setting.role.edits:
-            await self.pipeline.group_new()
+            await self.pipeline.edit()
         await self.pipeline.publish()
+
+    def _if_editing(self, stage: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        """The stage where this process has the editing; nothing while another has it."""
+
+        async def once() -> None:
+            if self.pipeline.is_editor:
+                await stage()
+
+        return once
 
     def _guarded(self, name: str, job: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
         """The job with its failure logged here, once: the next beat tries again."""
@@ -192,7 +217,10 @@ class Service:
         async def once() -> None:
             try:
                 await job()
+                self._came_back[name] = utc_now()
             except AggregatorError as error:
+                # It came back: a restart would not mend a database that is out of reach, and would end the serving.
+                self._came_back[name] = utc_now()
                 self._log.error("stage_failed", stage=name, error=str(error))
             except Exception as error:
                 self._log.error("stage_failed", stage=name, error=repr(error), exc_info=True)
@@ -201,17 +229,19 @@ class Service:
 
     def _say_ready(self, config: Config) -> None:
         files = " ".join(str(file) for file in config.files) or "packaged defaults"
-        public, admin = self.listeners
+        role, public = self._setting.role, self.listeners.get("public")
         self._log.info(
             "ready",
             version=__version__,
-            public=public.url,
-            admin=admin.url,
+            role=str(role) if role is not Role.ALL else None,
+            public=public.url if public else None,
+            admin=self.listeners["admin"].url,
             sources=len(config.sources),
             database=self.pipeline.store.shown_url,
             config=files,
         )
-        self._notifier.ready(f"{len(config.sources)} sources, serving {public.url}")
+        doing = f"serving {public.url}" if public else f"role {role}, admin {self.listeners['admin'].url}"
+        self._notifier.ready(f"{len(config.sources)} sources, {doing}")
 
     # ------------------------------------------------------------ signals and life
 
@@ -265,12 +295,20 @@ class Service:
 
     def _heartbeat(self) -> Heartbeat:
         metrics = self.pipeline.metrics
-        return Heartbeat(self._notifier, lambda: self._readiness()[0], metrics.loop_lag.set, self._summary)
+        return Heartbeat(self._notifier, self._is_alive, metrics.loop_lag.set, self._summary)
+
+    def _is_alive(self) -> bool:
+        """Whether no stage hangs: each came back of late, be it with an error."""
+        names = [job.name for job in self._jobs(self.pipeline) if job.name in _WATCHED]
+        return all(utc_now() - self._came_back.get(name, self._began) <= STALLED for name in names)
 
     def _readiness(self) -> tuple[bool, str]:
         """Whether the stages progress, and what to say of it."""
-        now, progress = self.pipeline.now(), self.pipeline.progress
-        stalled = [stage for stage in ("poll", "group", "publish") if now - progress.get(stage, self._began) > STALLED]
+        now, progress, role = utc_now(), self.pipeline.progress, self._setting.role
+        stages = {"poll": role.polls, "group": role.edits, "publish": role.edits or role.serves}
+        stalled = [
+            stage for stage, is_ours in stages.items() if is_ours and now - progress.get(stage, self._began) > STALLED
+        ]
         return (not stalled, "ok" if not stalled else f"no progress of: {', '.join(stalled)}")
 
     def _summary(self) -> str:
@@ -278,6 +316,7 @@ class Service:
         return f"{totals.polled} polls, {totals.failed} failed, {totals.new_entries} new entries"
 
 
+_WATCHED = ("poll", "edit")  # stages whose hanging a restart mends; pruning may take long
 _FIXED = ("site.listen", "admin", "database", "site.public_url")  # open sockets and the store stay as they are
 
 

@@ -57,8 +57,10 @@ def parser() -> argparse.ArgumentParser:
         "--role",
         choices=["all", "poll", "edit", "web"],
         default="all",
-        help="all (default); the others, for several processes on PostgreSQL, are refused so far",
+        help="what this process does; all (default) but for several processes on PostgreSQL",
     )
+    run.add_argument("--listen", metavar="ADDRESS", help="instead of site.listen: host:port or unix:PATH")
+    run.add_argument("--admin-listen", metavar="ADDRESS", help="instead of admin.listen")
 
     poll = _command(commands, "poll", cli_run.poll, "poll once, group, publish, exit", "bmn poll --all --json")
     poll.add_argument("urls", nargs="*", metavar="URL", help="only these sources, due or not")

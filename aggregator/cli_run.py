@@ -19,15 +19,20 @@ from aggregator.daemon import configure_logging, log, settle
 from aggregator.errors import AggregatorError
 from aggregator.pipeline import PassReport, Pipeline, utc_now
 from aggregator.publish.export import export as write_site
+from aggregator.roles import Role
 from aggregator.store import Pruned
 from aggregator.subscriber import obstacle
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """The daemon, until SIGTERM."""
-    if options.role != "all":
-        raise AggregatorError(f"--role {options.role} has no effect in this version yet: one process does everything")
-    return scheduler.run(scheduler.Setting(load=lambda: load_config(options)))
+    """The daemon, or its part in one, until SIGTERM."""
+    role = Role(options.role)
+    if options.listen and not role.serves:
+        raise AggregatorError(f"--listen: --role {role} serves nobody; its metrics are at --admin-listen")
+    setting = scheduler.Setting(
+        load=lambda: load_config(options), role=role, public=options.listen, admin=options.admin_listen
+    )
+    return scheduler.run(setting)
 
 
 def poll(options: argparse.Namespace, console: Console) -> int:
@@ -160,6 +165,7 @@ def demo(options: argparse.Namespace, console: Console) -> int:
         setting = scheduler.Setting(lambda: newsroom.config, newsroom.notice)
 
         async def say(service: scheduler.Service) -> None:
-            console.say(f"\n  {newsroom.notice}\n  Open {service.listeners[0].url}/ and end it with Ctrl-C.\n")
+            url = service.listeners["public"].url
+            console.say(f"\n  {newsroom.notice}\n  Open {url}/ and end it with Ctrl-C.\n")
 
         return scheduler.run(setting, on_ready=say, beside=newsroom.serve)

@@ -77,6 +77,7 @@ class Polling(Model):
     slowest: PollInterval = setting("24h", "Never later while the feed works")
     concurrency: Whole = setting(64, "Requests under way at once", ge=1, le=4096)
     per_host: Whole = setting(1, "Requests under way at once to one host", ge=1, le=64)
+    lease: Annotated[Duration, lasting("3s", "1h")] = setting("60s", "A dead process's feeds wait so long for another")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

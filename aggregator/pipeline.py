@@ -20,10 +20,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from aggregator.briefing import Briefing
+from aggregator.clock import SharedClock
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.editor import Editor, GroupTotals
-from aggregator.errors import NotFound
+from aggregator.errors import NotEditor, NotFound, StoreError
 from aggregator.ingest.fetch import Fetcher, FetchPolicy
 from aggregator.metrics import Metrics
 from aggregator.poller import Poller, PollTotals
@@ -39,6 +40,7 @@ from aggregator.workers import Workers
 T = TypeVar("T")
 
 _NO_HORIZON = 1e9  # seconds: one pass asks everybody, however long a host's turns take
+_CLOCK_OFF = timedelta(seconds=5)  # by which our clock may differ from the database's before we say so
 _PARSERS = max(1, min(4, os.cpu_count() or 1))
 
 
@@ -84,6 +86,8 @@ class Pipeline:
         self._printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
         self._editing = asyncio.Lock()
         self.progress: dict[str, datetime] = {}
+        self._term: str | None = None  # of our editing; None while another process edits
+        self._clock = SharedClock()
 
     @classmethod
     @asynccontextmanager
@@ -93,16 +97,18 @@ class Pipeline:
         log: Log,
         *,
         notice: str = "",
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime] | None = None,
         parsers: int = _PARSERS,
         is_alone: bool = True,
-        role: Role = Role.ALL,
+        role: Role | None = None,
     ) -> AsyncIterator[Pipeline]:
         """Open the store (migrating it), start the parsers, hand the sources to the store; close all at the end.
 
-        `is_alone` False: only to read beside a running daemon, the sources in the store stay as they are.
+        `role` is a daemon's; on PostgreSQL it then shares the work with other processes and waits for the editing where
+        another has it. None: a command that does everything once. `is_alone` False: only to read beside a running
+        daemon, the sources in the store stay as they are. `now` None: the clock that all processes share.
 
-        Raises StoreError, AlreadyRunning (another process works on this SQLite database) or WorkerError.
+        Raises StoreError, AlreadyRunning (another process edits, or works on this SQLite database) or WorkerError.
         """
         writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         loop = asyncio.get_running_loop()
@@ -114,14 +120,24 @@ class Pipeline:
         async with AsyncExitStack() as stack:
             stack.callback(writer.shutdown)
             store = Store(config.database)
+            if role not in (None, Role.ALL) and store.is_sqlite:
+                raise StoreError(
+                    f"{store.shown_url}: --role {role} needs PostgreSQL: one process works on a SQLite database; run"
+                    " --role all, or set database: postgresql+psycopg://…"
+                )
             await database(store.open)
             stack.push_async_callback(database, store.close)
-            if is_alone:
+            clock = SharedClock()
+            now = now or clock
+            await database(clock.set, store.server_time)
+            can_wait = role is not None and not store.is_sqlite
+            if is_alone and not can_wait:
                 await database(store.acquire_lock)
-            workers = await stack.enter_async_context(Workers(parsers))
+            role = role or Role.ALL
+            workers = await stack.enter_async_context(Workers(parsers if role.polls else 0))
             metrics.kills.set_function(lambda: workers.kills)
             fetcher = await stack.enter_async_context(Fetcher(fetch_policy(config)))
-            poller = Poller(store, database, fetcher, workers, metrics, log, now)
+            poller = Poller(store, database, fetcher, workers, metrics, log, now, config.polling.lease)
             editor = Editor(store, metrics, log, now)
             publisher = Publisher(store, Shelf(), metrics, log, now, notice)
             stack.callback(publisher.close)
@@ -145,9 +161,12 @@ class Pipeline:
                 rediscovery,
                 briefing,
             )
-            await pipeline.configure(config, sync=is_alone)
-            await poller.remember()
-            await database(editor.rebuild)
+            pipeline._clock = clock
+            await pipeline.configure(config)
+            if is_alone and role.edits and not await pipeline.takes_over():
+                log.info("editor_waits", database=store.shown_url)
+            if role.polls:
+                await poller.remember()
             stack.callback(pipeline._printer.shutdown)
             yield pipeline
 
@@ -155,9 +174,12 @@ class Pipeline:
         """Run a store method on the thread that owns it."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: call(*arguments))
 
-    async def configure(self, config: Config, *, sync: bool = True) -> None:
-        """Work by this configuration from now on. Sources taken out keep their entries and are asked no more."""
-        if sync:
+    async def configure(self, config: Config) -> None:
+        """Work by this configuration from now on. Sources taken out keep their entries and are asked no more.
+
+        The one that edits hands the sources to the store; the others take them from there.
+        """
+        if self.is_editor:
             await self.database(self.store.sync_feeds, config.sources, self.now())
         self.config = config
         self.poller.configure(config)
@@ -165,6 +187,46 @@ class Pipeline:
         self.editor.configure(config)
         self.publisher.configure(config)
         self.briefing.configure(config)
+
+    # ------------------------------------------------------------ who edits
+
+    @property
+    def is_editor(self) -> bool:
+        """Whether this process groups, files, prunes and hands the sources on, as far as it knows."""
+        return self._term is not None
+
+    async def takes_over(self) -> bool:
+        """Whether the editing is ours, now that we have looked: still, or just taken over from one that is gone."""
+        term = await self.database(self.store.keep_lock) if self.role.edits else None
+        if term != self._term:
+            was, self._term = self._term, None
+            if term is None:
+                self.log.warning("editor_lost", remedy="another process edits; this one waits")
+                return False
+            await self.database(self.store.sync_feeds, self.config.sources, self.now())
+            await self.database(self.editor.rebuild)
+            self.publisher.forget_shown()
+            self._term = term
+            self.log.info("editor_begins", again=True if was else None)
+        return term is not None
+
+    async def edit(self) -> bool:
+        """Group what is new, if the editing is ours; whether it is."""
+        try:
+            if is_ours := await self.takes_over():
+                await self.group_new()
+        except NotEditor as error:
+            self._term = None
+            self.log.warning("editor_lost", error=str(error))
+            return False
+        self._progressed("group")
+        return is_ours
+
+    async def set_clock(self) -> None:
+        """Ask the database server for the time again."""
+        off = await self.database(self._clock.set, self.store.server_time)
+        if abs(off) > _CLOCK_OFF:
+            self.log.warning("clock_is_off", seconds=off, remedy="the database's time counts; set this machine's clock")
 
     # ------------------------------------------------------------ stages
 
@@ -199,11 +261,12 @@ class Pipeline:
     async def publish(self) -> bool:
         """Put the current state of the stories on the shelf; whether anything changed for readers."""
         async with self._editing:
-            changed = await asyncio.get_running_loop().run_in_executor(self._printer, self.publisher.publish)
-            if changed and self.publisher.newly_shown:
-                delays = await self.database(self.store.mark_shown, self.publisher.newly_shown, self.now())
-                for delay in delays:
+            work = self.publisher.publish if self.role.serves else self.publisher.look
+            changed = await asyncio.get_running_loop().run_in_executor(self._printer, work)
+            if self.is_editor and (shown := self.publisher.newly_shown):
+                for delay in await self.database(self.store.mark_shown, shown, self.now()):
                     self.metrics.freshness.labels("republished").observe(delay)
+            self.publisher.newly_shown = ()
             self._progressed("publish")
             return changed
 
@@ -246,6 +309,7 @@ class Pipeline:
         began = time.monotonic()
         before = self.poller.totals
         self.poller.totals = totals = PollTotals()
+        feeds = await self.poller.claim(feeds)
         await self.poller.start(feeds, horizon=_NO_HORIZON)
         await self.poller.wait((lambda left: on_progress(len(feeds) - left)) if on_progress else None)
         grouped = await self.group_new()
@@ -258,7 +322,7 @@ class Pipeline:
         await self.poller.stop(patience)
 
     def _progressed(self, stage: str) -> None:
-        self.progress[stage] = self.now()
+        self.progress[stage] = utc_now()
 
 
 def fetch_policy(config: Config) -> FetchPolicy:

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from aggregator import urls
+from aggregator.claims import LENGTH, Claims
+from aggregator.claims import Database as Database
 from aggregator.config import Config, Source
 from aggregator.daemon import Log
+from aggregator.errors import AggregatorError
 from aggregator.ingest import addresses, polling
 from aggregator.ingest.changes import feed_changes
 from aggregator.ingest.fetch import Fetcher
 from aggregator.ingest.hosts import HORIZON, HostState, Lane, host_after, spread, turn
 from aggregator.ingest.polling import PollPolicy
 from aggregator.metrics import Metrics
-from aggregator.store import Store
+from aggregator.store import LeasedHost, Store
 from aggregator.types import (
     Answered,
     FailureReason,
@@ -41,20 +44,14 @@ from aggregator.types import (
 )
 from aggregator.workers import Workers
 
-T = TypeVar("T")
 Reply = TypeVar("Reply", bound=FetchOutcome | Answered)
 
 _BATCH = 200  # results a transaction; more only delays the first reader
 _ROOM = 2000  # polls begun or waiting for their host's turn; more are left to the next look
 _PUSHES = 50  # pushes read at a time
 _PUSH_LEASE = timedelta(minutes=5)  # after which a push whose reader died is read by another
+_HOSTS = 10_000  # kept in mind though there is nothing to remember; then those not asked of late are let go
 _QUEUE = 400  # results waiting for the writer before polls wait too: bounds memory
-
-
-class Database(Protocol):
-    """Runs a store method on the thread that owns the store, and waits for it."""
-
-    async def __call__(self, call: Callable[..., T], /, *arguments: object) -> T: ...
 
 
 @dataclass(slots=True)
@@ -86,13 +83,18 @@ class Poller:
         metrics: Metrics,
         log: Log,
         now: Callable[[], datetime],
+        lease: timedelta = LENGTH,
     ) -> None:
         self._store, self._database = store, database
+        self._claims = Claims(store, database, log, now, lambda host: not self._is_exempt(host), lease)
+        self._renewer: asyncio.Task[None] | None = None
         self._fetcher, self._workers = fetcher, workers
         self._metrics, self._log, self._now = metrics, log, now
         self._sources: dict[str, Source] = {}
         self._in_flight: set[int] = set()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._lanes: dict[asyncio.Task[None], str] = {}  # with the host that is being asked
+        self._asleep = 0  # lanes that wait for their host's turn
+        self._finished = 0  # polls since the last look at what is due
         self._lane_ended = asyncio.Event()
         self._results: asyncio.Queue[PollResult] = asyncio.Queue(_QUEUE)
         self._flusher: asyncio.Task[None] | None = None
@@ -106,7 +108,9 @@ class Poller:
         self.after_commit: Callable[[PollResult], None] = lambda _: None  # hears of every poll once it is stored
 
     async def remember(self) -> None:
-        """Take up what was learned of hosts before the last stop."""
+        """Take up what was learned of hosts before the last stop. Where hosts are leased, it comes with the lease."""
+        if self._claims.is_shared:
+            return
         memory = await self._database(self._store.host_memory)
         self._hosts = {host: HostState.from_json(host, value) for host, value in memory.items()}
 
@@ -118,7 +122,9 @@ class Poller:
         self._exempt = addresses.networks(tuple(str(network) for network in config.fetch.allow_networks))
         self._host_slots.clear()
         self._exempt_hosts.clear()
-        self._slots = asyncio.Semaphore(config.polling.concurrency)
+        self._concurrency = config.polling.concurrency
+        self._slots = asyncio.Semaphore(self._concurrency)
+        self._claims.reconsider()
 
     @property
     def proxy(self) -> str | None:
@@ -129,6 +135,12 @@ class Poller:
     def in_flight(self) -> int:
         return len(self._in_flight)
 
+    async def claim(self, feeds: Sequence[FeedState]) -> list[FeedState]:
+        """Those of `feeds` that no other process is about to poll."""
+        claimed = await self._claims.these(feeds)
+        self._recall(claimed.hosts)
+        return list(claimed.feeds)
+
     async def start(self, feeds: Sequence[FeedState], horizon: float = HORIZON) -> int:
         """Begin to poll those of `feeds` that are not being polled already; how many that were.
 
@@ -137,26 +149,66 @@ class Poller:
         """
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_for_ever(), name="flush")
+        if self._renewer is None and self._claims.is_shared:
+            self._renewer = asyncio.create_task(self._renew_for_ever(), name="renew")
         fresh = [feed for feed in feeds if feed.feed_id not in self._in_flight]
         layout = spread(fresh, self._hosts, self._policy, self._now(), self._exempt, horizon)
-        self._hosts.update({host.host: host for host in layout.hosts})
+        self._note_hosts({host.host: host for host in layout.hosts})
         if layout.deferred:
+            self._claims.done(feed.feed_id for feed in layout.deferred)
             await self._database(self._store.defer, layout.deferred)
         for lane in layout.lanes:
             self._in_flight.update(feed.feed_id for feed in lane.feeds)
             task = asyncio.create_task(self._walk(lane), name=f"lane {lane.host}")
-            self._lanes.add(task)
+            self._lanes[task] = lane.host
             task.add_done_callback(self._lane_over)
         return len(fresh) - len(layout.deferred)
 
     async def start_due(self) -> int:
         """Begin the polls that are due, as many as there is room for; how many that were."""
-        room = _ROOM - len(self._in_flight)
+        room = self._room()
         if room <= 0:
             return 0
-        # Feeds in flight are still due in the store until their result is committed.
-        due = await self._database(self._store.due_feeds, self._now(), room + len(self._in_flight))
-        return await self.start([feed for feed in due if feed.feed_id not in self._in_flight][:room])
+        claimed = await self._claims.due(room, self._in_flight)
+        self._recall(claimed.hosts)
+        strange = [feed for feed in claimed.feeds if feed.url not in self._sources]
+        if strange and self._claims.is_shared:
+            await self._claims.leave_to_others(strange)
+            return await self.start([feed for feed in claimed.feeds if feed.url in self._sources])
+        return await self.start(claimed.feeds)
+
+    def _room(self) -> int:
+        room = _ROOM - len(self._in_flight)
+        if not self._claims.is_shared:
+            return room
+        # Not more than we can begin before the next look: what one process hoards, the others cannot help with.
+        soon = self._concurrency + 2 * self._finished
+        self._finished = 0
+        return min(room, soon - (len(self._lanes) - self._asleep))
+
+    def _recall(self, hosts: Mapping[str, LeasedHost]) -> None:
+        """Take up what other processes learned of the hosts that are ours now."""
+        for host, leased in hosts.items():
+            if leased.left_at is not None or host not in self._hosts:
+                self._hosts[host] = replace(HostState.from_json(host, leased.memory), last_at=leased.left_at)
+
+    def _note_hosts(self, hosts: Mapping[str, HostState]) -> None:
+        self._hosts.update(hosts)
+        if len(self._hosts) > _HOSTS:
+            then = self._now() - timedelta(minutes=1)
+            self._hosts = {
+                name: host
+                for name, host in self._hosts.items()
+                if not host.is_ordinary or (host.last_at is not None and host.last_at > then)
+            }
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._claims.renew_every)
+            try:
+                await self._claims.renew(set(self._lanes.values()))
+            except AggregatorError as error:
+                self._log.warning("renewal_failed", error=str(error))
 
     async def wait(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Until no poll is in flight and every result is committed. `on_progress` hears how many are left."""
@@ -175,7 +227,7 @@ class Poller:
         """
         self._is_stopping = True
         if self._lanes:
-            _, late = await asyncio.wait(self._lanes, timeout=patience.total_seconds())
+            _, late = await asyncio.wait(set(self._lanes), timeout=patience.total_seconds())
             for task in late:
                 task.cancel()
             if late:
@@ -187,28 +239,46 @@ class Poller:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._flusher
             self._flusher = None
+        if self._renewer is not None:
+            self._renewer.cancel()
+            self._renewer = None
+        await self._claims.give_all_back()
 
     # ------------------------------------------------------------ one poll
 
     def _lane_over(self, lane: asyncio.Task[None]) -> None:
-        self._lanes.discard(lane)
+        del self._lanes[lane]
         self._lane_ended.set()
 
     async def _walk(self, lane: Lane) -> None:
         """Poll a lane's feeds one after the other, no faster than its host bears."""
         clock = asyncio.get_running_loop().time
         next_start = clock() + lane.delay
+        left = list(reversed(lane.feeds))
         try:
-            for feed in lane.feeds:
+            while left:
                 if (wait := next_start - clock()) > 0:
-                    await asyncio.sleep(wait)
+                    await self._sleep(wait)
                 next_start = clock() + lane.gap
                 # Another lane may have heard meanwhile that the host wants to be left alone.
-                is_unwelcome = self._is_stopping or self._is_resting(lane.host)
-                if is_unwelcome or not await self._poll_in_turn(lane.host, feed):
-                    return  # the rest stays due and is laid out anew
+                if self._is_stopping or self._is_resting(lane.host):
+                    break
+                if not self._claims.holds(left[-1].feed_id, lane.host):
+                    break
+                goes_on = await self._poll_in_turn(lane.host, left[-1])
+                left.pop()
+                if not goes_on:
+                    break
+            await self._claims.give_back(feed.feed_id for feed in left)  # they stay due and are laid out anew
         finally:
-            self._in_flight.difference_update(feed.feed_id for feed in lane.feeds)
+            self._in_flight.difference_update(feed.feed_id for feed in left)
+
+    async def _sleep(self, seconds: float) -> None:
+        self._asleep += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._asleep -= 1
 
     async def _poll_in_turn(self, host: str, feed: FeedState) -> bool:
         """Poll one feed; whether its host bears another request."""
@@ -219,6 +289,7 @@ class Poller:
             except Exception as error:
                 self._log.error("poll_crashed", feed=urls.for_log(feed.url), error=repr(error), exc_info=True)
                 result = self._crashed(feed, error)
+        self._finished += 1
         await self._results.put(result)
         if isinstance(result.outcome, ParseFailed | Pushed) or self._is_exempt(host):
             return True
@@ -313,11 +384,17 @@ class Poller:
         if self._is_exempt(host):
             return await question()
         async with self._turn(host):
+            leased = await self._claims.host(host)
+            if leased is None:
+                return None  # it is another process's for now
+            self._recall({host: leased})
             wait, after = turn(self._hosts.get(host) or HostState(host), self._now())
             if wait > HORIZON:
                 return None
             self._hosts[host] = after
             await asyncio.sleep(wait)
+            if not self._claims.holds_host(host):
+                return None
             answer = await question()
             self._learn(host, answer)
             return answer
@@ -330,11 +407,11 @@ class Poller:
             return 0
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_for_ever(), name="flush")
-        claimed = await self._database(self._store.claim_pushes, chosen, self._now(), _PUSH_LEASE, None)
+        claimed = await self._database(self._store.claim_pushes, chosen, self._now(), _PUSH_LEASE, self._claims.worker)
         for pushed, feed in claimed:
             self._in_flight.add(feed.feed_id)
             task = asyncio.create_task(self._read_push(pushed, feed), name=f"push {feed.feed_id}")
-            self._lanes.add(task)
+            self._lanes[task] = ""  # no host is asked
             task.add_done_callback(self._lane_over)
         return len(claimed)
 
@@ -373,10 +450,13 @@ class Poller:
             while len(batch) < _BATCH and not self._results.empty():
                 batch.append(self._results.get_nowait())
             try:
-                applied = await self._database(self._store.apply, batch, self._now())
+                try:
+                    applied = await self._database(self._store.apply, batch, self._now(), self._claims.worker)
+                finally:
+                    self._settle(batch)  # before anything else is awaited: its feeds may be claimed again at once
                 await self._keep_lessons()
             except Exception as error:
-                # Nothing of the batch is kept, so every feed in it is still due and is asked again.
+                # Nothing of the batch is kept: its feeds are still due (once their lease is over) and are asked again.
                 self._log.error("commit_failed", polls=len(batch), error=str(error))
                 await asyncio.sleep(1)
             else:
@@ -386,6 +466,11 @@ class Poller:
             finally:
                 for _ in batch:
                     self._results.task_done()
+
+    def _settle(self, batch: Sequence[PollResult]) -> None:
+        settled = [result.state.feed_id for result in batch]
+        self._in_flight.difference_update(settled)
+        self._claims.done(settled)
 
     async def _keep_lessons(self) -> None:
         """Store what was learned of hosts, so that a restart does not repeat what angered them."""

@@ -48,7 +48,7 @@ class Publisher:
         self._press: Press | None = None
         self._published_stamp: object = None
         self._shown: set[UUID] = set()
-        self.newly_shown: tuple[UUID, ...] = ()  # what the last edition showed and the one before did not
+        self.newly_shown: tuple[UUID, ...] = ()  # in the feeds by now and not before; its reader empties it
 
     def configure(self, config: Config) -> None:
         """Print what this configuration says from the next pass on; what looks the same keeps its bytes."""
@@ -105,8 +105,7 @@ class Publisher:
         before = self.shelf.documents
         changed = sum(1 for path, document in documents.items() if before.get(path) is not document)
         self.shelf.replace(documents)
-        self.newly_shown = tuple(story.story_id for story in stories if story.story_id not in self._shown)
-        self._shown = {story.story_id for story in stories}
+        self._note_shown(stories)
         self._published_stamp = stamp
         took = time.perf_counter() - began
         self._metrics.publish_seconds.observe(took)
@@ -114,6 +113,25 @@ class Publisher:
         if changed:
             self._log.info("publish", stories=len(stories), documents=changed, took_ms=round(took * 1000))
         return changed > 0
+
+    def look(self) -> bool:
+        """What `publish` does where nobody is served: only note which stories stand in the feeds now."""
+        stamp = self._store.publishing_stamp()
+        if stamp == self._published_stamp:
+            return False
+        self._note_shown(self.stories())
+        self._published_stamp = stamp
+        return True
+
+    def _note_shown(self, stories: tuple[Story, ...]) -> None:
+        new = (story.story_id for story in stories if story.story_id not in self._shown)
+        self.newly_shown = (*self.newly_shown, *new)
+        self._shown = {story.story_id for story in stories}
+
+    def forget_shown(self) -> None:
+        """Have the next pass name every story in the feeds as newly shown: who marked them before us may be gone."""
+        self._shown, self.newly_shown = set(), ()
+        self._published_stamp = None
 
     async def page(self, path: str, query: Mapping[str, str]) -> Page | None:
         """What is not on the shelf: a story by its ref, also one that moved or was pruned; archives; views."""

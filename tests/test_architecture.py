@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "newsroom",
         "newsroom.*",
     ),
-    ("workers", "metrics", "daemon", "roles", "mail"),
+    ("workers", "metrics", "daemon", "roles", "mail", "clock", "claims"),
     (
         "briefing",
         "poller",
@@ -139,6 +139,8 @@ CLOCK_READERS = (
     "workers",
     "metrics",
     "daemon",
+    "claims",
+    "clock",
     "poller",
     "editor",
     "publisher",

@@ -163,10 +163,18 @@ def test_misuse_ends_with_2(arguments, capsys):
     assert "usage:" in capsys.readouterr().err
 
 
-def test_a_role_that_does_not_work_yet_is_refused(tmp_path):
-    failed = Service(tmp_path, []).bmn("run", "--role", "poll")
+@pytest.mark.parametrize("role", ["poll", "edit", "web"])
+def test_sharing_the_work_needs_postgresql(tmp_path, role):
+    failed = Service(tmp_path, []).bmn("run", "--role", role)
     assert failed.returncode == 1
-    assert "no effect in this version" in failed.stderr
+    assert f"--role {role} needs PostgreSQL" in failed.stderr
+    assert not (tmp_path / "news.db").exists()
+
+
+def test_a_role_without_readers_is_not_given_an_address_for_them(tmp_path):
+    failed = Service(tmp_path, []).bmn("run", "--role", "poll", "--listen", "127.0.0.1:8080")
+    assert failed.returncode == 1
+    assert "--role poll serves nobody" in failed.stderr
 
 
 def test_every_command_shows_an_example(capsys):

@@ -72,8 +72,12 @@ async def listen(
     server = _Server(_handler(answerer, taker))
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
-    for each in sockets:
-        await web.SockSite(runner, each, backlog=BACKLOG).start()
+    try:
+        for each in sockets:
+            await web.SockSite(runner, each, backlog=BACKLOG).start()
+    except OSError as error:  # somebody else bound it at the same moment and was the first to listen
+        await runner.cleanup()
+        raise ListenError(_reason(address, error)) from error
     return Listener(runner, sockets)
 
 
@@ -216,6 +220,11 @@ def bound_sockets(address: str) -> list[socket.socket]:
         return [_tcp_socket(family, sockaddr, is_alone=len(found) == 1) for family, _, _, _, sockaddr in found]
     except OSError as error:
         raise ListenError(_reason(address, error)) from error
+
+
+def beside(address: str) -> str:
+    """Any free port of the same host; a socket file has no such neighbour."""
+    return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:0"
 
 
 def inherited_sockets(environment: Mapping[str, str], process_id: int | None = None) -> dict[str, list[socket.socket]]:

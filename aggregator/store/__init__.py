@@ -222,6 +222,11 @@ class Store:
         with self._database.write() as connection:
             return leases.claim(connection, now, feed_ids, lease)
 
+    def lease_host(self, now: datetime, host: str, lease: Lease) -> LeasedHost | None:
+        """One host without a feed, ours now; None while another worker has it."""
+        with self._database.write() as connection:
+            return leases.lease_host(connection, now, host, lease)
+
     def renew(
         self, now: datetime, feed_ids: Iterable[int], hosts: Iterable[str], lease: Lease
     ) -> tuple[set[int], set[str]]:

@@ -109,6 +109,11 @@ def _lease_hosts(connection: sa.Connection, names: list[str], now: datetime, lea
     return got
 
 
+def lease_host(connection: sa.Connection, now: datetime, host: str, lease: Lease) -> LeasedHost | None:
+    """One host by itself; None where another poller has it."""
+    return _lease_hosts(connection, [host], now, lease).get(host)
+
+
 def _left_at(row: Any, worker: str) -> datetime | None:
     # A poller asks nothing once its lease is over, and says when it gave one back: no later than this.
     return moment(row.lease_until) if row.lease_until and row.lease_owner != worker else None
