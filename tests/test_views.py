@@ -11,12 +11,16 @@ from builders import NOW, ago, an_entry
 from test_publish_site import header
 from test_store import GAZETTE, HERALD, Keep, feeds_of, group, poll
 
+from aggregator import config as configuration
+from aggregator.daemon import log
+from aggregator.metrics import Metrics
 from aggregator.publish.answers import Answer
 from aggregator.publish.edition import Press
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import Page, PublicSite
 from aggregator.publish.views import MOST_PAGES, ON_VIEW_PAGE, asked_for
+from aggregator.publisher import Publisher
 from aggregator.store import Store
 from aggregator.types import Event
 from aggregator.views import view_page
@@ -163,3 +167,23 @@ def test_a_view_is_skipped_into(store, label) -> None:
     shown = [story.story_id for story in store.view(label=label, limit=10)]
     assert sorted(shown) == sorted(ids)
     assert [story.story_id for story in store.view(label=label, limit=1, skip=1)] == shown[1:2]
+
+
+def test_the_publisher_answers_views_and_knows_the_labels_of_rules(store, tmp_path) -> None:
+    file = tmp_path / "aggregator.yaml"
+    file.write_text('rules: [{when: {title: "whale"}, then: {label: deep-sea}}]\nsources: sources.yaml\n')
+    (tmp_path / "sources.yaml").write_text("sources: []\n")
+    funded(store)
+    publisher = Publisher(store, Shelf(), Metrics(), log(), lambda: NOW)
+    publisher.configure(configuration.load(file, {}))
+
+    async def pages() -> list[Page | None]:
+        paths = ("/label/funding.atom", "/label/deep-sea", TODAY, "/label/funding/", "/label/fundng")
+        return [await publisher.page(path, {}) for path in paths]
+
+    feed, of_rule, day, slashed, unknown = asyncio.run(pages())
+    publisher.close()
+    assert (feed.status, of_rule.status, day.status) == (200, 200, 200)
+    assert b"Quillon raises" in feed.document.body
+    assert (slashed.status, slashed.location) == (308, "/label/funding")
+    assert unknown is None
