@@ -167,5 +167,3 @@ def message_of(digest: Digest, recipient: str, sender: str, site: SiteSettings) 
         subtype="html",
     )
     return message
-
-

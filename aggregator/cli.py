@@ -12,7 +12,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from aggregator import __version__, cli_corrections, cli_filing, cli_run, cli_sources, cli_status, cli_stories
+from aggregator import (
+    __version__,
+    cli_corrections,
+    cli_filing,
+    cli_run,
+    cli_sources,
+    cli_status,
+    cli_stories,
+    cli_train,
+)
 from aggregator.cli_common import BAD_CONFIGURATION, FAILED, Console
 from aggregator.errors import AggregatorError, ConfigError
 
@@ -86,6 +95,21 @@ def parser() -> argparse.ArgumentParser:
     _sources(commands)
     _stories(commands)
     _rules(commands)
+
+    train = _command(
+        commands,
+        "train",
+        cli_train.train,
+        "let the section model learn from corrections, or go back",
+        "bmn train --corrections --dry-run",
+    )
+    what = train.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--corrections", action="store_true", help="learn from what was filed by hand; 1 if that is no gain"
+    )
+    what.add_argument("--rollback", action="store_true", help="back to what was learnt before, or to the shipped model")
+    train.add_argument("--dry-run", action="store_true", help="only report")
+    _json(train)
 
     explain = _command(
         commands,

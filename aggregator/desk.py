@@ -16,15 +16,18 @@ from aggregator.config import Rule as RuleSetting
 from aggregator.config_values import compiled
 from aggregator.daemon import Log
 from aggregator.store import Correction, Store
-from aggregator.stories.classify import Sectioner, StoryText
+from aggregator.stories.classify import Sectioner, StoryText, is_english
 from aggregator.stories.evidence import Record
 from aggregator.stories.features import SUMMARY_CHARACTERS
-from aggregator.stories.filing import Filing, FilingPolicy, by_hand, filed
+from aggregator.stories.filing import Filing, FilingPolicy, by_hand, filed, is_certain
+from aggregator.stories.head import Head, HeadError
+from aggregator.stories.learn import Example
 from aggregator.stories.rules import Rule
 from aggregator.text import Pattern
 from aggregator.types import LABELS, StoredEntry, Story
 
 _RECORDS_FOR = timedelta(hours=1)  # a source's habits change over weeks; counting them reads every story's row
+UNCORRECTED = 800  # stories that training looks at beside the corrections
 _NOTE = "filing"  # under which the store remembers by what policy stories were filed last
 
 
@@ -49,11 +52,13 @@ class Desk:
         self._is_heeded = False
 
     def heed(self) -> None:
-        """Where rules or languages are not those of the last pass, have the stories that can still grow filed anew."""
+        """Take up what was learnt meanwhile. Where rules or languages are not those of the last pass, have the stories
+        that can still grow filed anew."""
         self._recall()
         if self._is_heeded:
             return
         self._is_heeded = True
+        self._sectioner = learnt_sectioner(self._store, self._log)
         before = self._store.note(_NOTE) or fingerprint(Config())
         if before == self._fingerprint:
             return
@@ -121,6 +126,41 @@ def file_named(store: Store, ref: str, section: str | None, now: datetime) -> bo
 def told_by(story: Story) -> tuple[StoredEntry, ...]:
     """All entries of a story, copies last."""
     return (*story.entries, *story.duplicates)
+
+
+def learnt_sectioner(store: Store, log: Log) -> Sectioner:
+    """The section model with the head that is in use; the shipped one alone where there is none that fits it."""
+    kept = store.head()
+    if kept is None:
+        return Sectioner.load()
+    try:
+        return Sectioner.load().with_head(Head.load(kept.parameters, kept.head_id))
+    except HeadError as error:
+        log.warning("corrections_not_heeded", version=kept.head_id, reason=str(error))
+        return Sectioner.load()
+
+
+def examples(store: Store) -> list[Example]:
+    """What people filed by hand and the model can read: the last word on each story, with its texts of then."""
+    last: dict[UUID, Correction] = {}
+    for correction in store.corrections():
+        if correction.kind == "file":
+            last[correction.story_ids[0]] = correction
+    return [
+        Example(correction.texts, correction.section)
+        for correction in last.values()
+        if correction.section is not None and correction.texts and is_english(StoryText(correction.texts))
+    ]
+
+
+def uncorrected(store: Store) -> list[Example]:
+    """The newest stories that the model filed and nobody moved."""
+    found = [
+        StoryText.of(told_by(story))
+        for story in store.stories(limit=UNCORRECTED)
+        if not story.is_filed_by_hand and not is_certain(story.sectioning)
+    ]
+    return [Example(text.texts) for text in found if is_english(text)]
 
 
 def policy_of(config: Config) -> FilingPolicy:

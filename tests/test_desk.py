@@ -8,14 +8,17 @@ from uuid import UUID
 import pytest
 from builders import NOW, a_feed_state, a_fetched, a_sectioning, a_source_ref, a_stored_entry, an_entry
 from test_store import ASource
+from test_stories_learn import airships
 
 from aggregator.config import Config
 from aggregator.daemon import log
-from aggregator.desk import Desk, fingerprint, policy_of
+from aggregator.desk import Desk, examples, file_named, fingerprint, policy_of, uncorrected
 from aggregator.editor import Editor, GroupTotals
 from aggregator.ingest.changes import feed_changes
 from aggregator.metrics import Metrics
 from aggregator.store import Correction, Store
+from aggregator.stories.classify import Sectioner
+from aggregator.stories.learn import learnt
 from aggregator.types import ParsedFeed, PollResult, Story
 
 RATES = an_entry("Central bank raises interest rates", summary="Economists expect inflation to fall")
@@ -161,3 +164,29 @@ def test_the_record_of_a_source_is_counted_hourly_and_given_to_the_filing(store:
     assert len(asked) == 2
     reasons = desk.file([entry], None, None, ()).sectioning.reasons
     assert any("filed so far 40: companies" in reason for reason in reasons)
+
+
+def test_what_was_learnt_is_heeded_after_a_reload_and_damage_is_passed_over(newsroom):
+    store, editor = newsroom
+    by_hand(store, about(store, "bank").story_id, None)
+    head, _ = learnt(airships(), [], Sectioner.load())
+    store.add_head(head.dump(), {}, NOW)
+
+    def reasons() -> str:
+        store.touch(None, NOW)
+        passed(editor, Config())
+        return " ".join(about(store, "bank").sectioning.reasons)
+
+    assert "learnt from corrections (version 1)" in reasons()
+    store.add_head(b"damaged", {}, NOW)
+    assert "learnt from corrections" not in reasons()
+
+
+def test_examples_are_what_a_person_filed_and_the_model_reads(newsroom):
+    store, _ = newsroom
+    for word in ("bank", "Zinsen"):
+        assert file_named(store, about(store, word).ref, "marketing", NOW)
+    assert not file_named(store, "nosuchone2", "marketing", NOW)
+    (example,) = examples(store)
+    assert (example.label, example.texts) == ("marketing", ((RATES.title, RATES.summary),))
+    assert uncorrected(store) == []

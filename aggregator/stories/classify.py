@@ -8,6 +8,7 @@ Bayes' rule. docs/sections.md has the definition of the sections.
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from aggregator import html
 from aggregator.stories import evidence
 from aggregator.stories.evidence import Evidence, Record
+from aggregator.stories.head import Head
 from aggregator.stories.languages import Language, language_of
 from aggregator.stories.rubrics import rubrics
 from aggregator.stories.sections import SectionModel
@@ -66,8 +68,18 @@ class StoryText:
 class Sectioner:
     """The trained model behind the decision."""
 
-    def __init__(self, model: SectionModel) -> None:
+    def __init__(self, model: SectionModel, head: Head | None = None) -> None:
         self._model = model
+        self._head = head
+
+    @property
+    def vectors(self) -> Vectors:
+        """The table of vectors that the model reads with."""
+        return self._model.vectors
+
+    def with_head(self, head: Head | None) -> Sectioner:
+        """The same model, heeding what was learnt from corrections (None: nothing)."""
+        return Sectioner(self._model, head)
 
     @classmethod
     def load(cls) -> Sectioner:
@@ -90,6 +102,10 @@ class Sectioner:
         by_words = self.probabilities(story.texts).mean(axis=0)
         scores = np.log(by_words + 1e-6)
         reasons = [self._words_that_count(story, by_words)]
+        if self._head is not None:
+            added = self._head.scores(story.texts, self.vectors)
+            scores += added
+            reasons.append(_learnt(added, self._head.version))
         for found in beside_the_words(story):
             scores += np.array(found.log_odds)
             reasons.append(found.reason)
@@ -149,6 +165,13 @@ def language(story: StoryText) -> Language:
 def is_english(story: StoryText) -> bool:
     """Whether the model can read it; what is too short to tell counts as English."""
     return language(story).code in ("en", None)
+
+
+def _learnt(added: NDArray[np.float32], version: int) -> str:
+    """What the corrections say about a story: the label they speak most for, against the average of all."""
+    best = int(added.argmax())
+    ahead = math.exp(float(added[best] - added.mean()))
+    return f"learnt from corrections (version {version}): {LABELS[best]} {ahead:.1f} to 1"
 
 
 def _foreign(story: StoryText) -> Sectioning:
