@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from builders import a_sectioning, a_stored_entry, a_story, ago
+from builders import NOW, a_sectioning, a_stored_entry, a_story, ago
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aggregator.publish.edition import Press
 from aggregator.publish.merge import belongs, choose, sections_of
-from aggregator.publish.settings import FeedSettings
+from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.types import SECTIONS
 
 TECH = FeedSettings("tech", sections=("tech",))
@@ -84,3 +85,39 @@ def test_the_order_stories_arrive_in_does_not_matter(stories):
     assert [(-story.published.timestamp(), story.ref) for story in chosen] == sorted(
         (-story.published.timestamp(), story.ref) for story in stories
     )
+
+
+# ---------------------------------------------------------------- as printed
+
+FEEDS = (
+    FeedSettings("news", "News"),
+    *(FeedSettings(name, sections=(name,)) for name in SECTIONS),
+    FeedSettings("unsure", sections=("unsure",)),
+)
+
+
+def printed(*stories):
+    """How often each feed and section page names the stories' title; those that do not are left out."""
+    press = Press(SiteSettings(), FEEDS, ContentSettings())
+    documents = press.edition(stories, NOW)
+    title = stories[0].lead.title.encode()
+    paths = [f"/{feed.slug}{ending}" for feed in FEEDS for ending in ("", ".atom")]
+    return {path for path in paths if title in documents[path].body}, documents
+
+
+def test_a_story_of_two_sections_stands_in_both_feeds_and_pages_and_once_in_all():
+    stands, documents = printed(a_story(sectioning=a_sectioning("tech", 0.5, second="companies")))
+    assert stands == {"/news", "/news.atom", "/tech", "/tech.atom", "/companies", "/companies.atom"}
+    atom = documents["/news.atom"].body
+    assert atom.count(b"<entry") == 1
+    assert atom.count(b'term="tech"') == atom.count(b'term="companies"') == 1
+
+
+def test_an_unsure_story_is_printed_in_the_feed_for_those_alone():
+    stands, documents = printed(a_story(sectioning=a_sectioning(None)))
+    assert stands == {"/unsure", "/unsure.atom"}
+    assert documents["/unsure.atom"].body.count(b"<category") == 0
+
+
+def test_a_withheld_story_is_printed_nowhere():
+    assert printed(a_story(withheld="rule"))[0] == set()
