@@ -88,7 +88,7 @@ class Callbacks:
             self._store.put_push,
             token,
             lambda one: websub.after_push(one, body_hash, now) if one.state is PushState.ACTIVE else None,
-            headers.get("Content-Type"),
+            headers.get("Content-Type", "").encode("ascii", "replace").decode()[:200] or None,
             body,
             now,
         )

@@ -36,7 +36,7 @@ def list_(options: argparse.Namespace, console: Console) -> int:
             source["health"],
             sections.get(source["url"]) or "-",
             source["next_poll"],
-            source["next_poll_why"] or "-",
+            _why(source),
             source["url"],
             source["title"],
             source["reason"] or "",
@@ -45,6 +45,13 @@ def list_(options: argparse.Namespace, console: Console) -> int:
     ]
     console.table(rows, ("HEALTH", "SECTION", "NEXT POLL", "WHY THEN", "URL", "TITLE", "REASON"))
     return DONE
+
+
+def _why(source: dict[str, Any]) -> str:
+    """Why the next poll is when it is, and whether a hub pushes the feed meanwhile."""
+    why, push = source["next_poll_why"] or "-", source["push"]
+    is_new = push and push["is_trusted"] and not why.startswith("pushed")
+    return f"{why}; pushed until {push['lease_until']}" if is_new else why
 
 
 def add(options: argparse.Namespace, console: Console) -> int:

@@ -46,7 +46,7 @@ FAILED = FetchFailed(HUB, FailureReason.TIMEOUT, "no whole answer within 30 s")
     [
         ("", (), TOPIC, None),
         ("", (HUB,), TOPIC, Offer((HUB,), TOPIC)),
-        ("", (HUB,), None, Offer((HUB,), "https://herald.example/asked")),
+        ("", (HUB,), None, None),
         ('<https://h2.example/>; rel="hub"', (HUB,), TOPIC, Offer(("https://h2.example/",), TOPIC)),
         (
             '<https://h2.example/>; rel="hub", <https://herald.example/t>; rel="self"',

@@ -48,7 +48,7 @@ def test_a_push_stands_in_the_feed_without_a_poll(tmp_path):
             assert TWO[1].encode() in get(f"{service.url}/news.atom")[2]
             assert len(origin.asked_for("/feed")) == 1
             (source,) = json.loads(service.bmn("sources", "list", "--json").stdout)
-            explained = service.bmn("explain", topic).stdout
+            listed, explained = service.bmn("sources", "list").stdout, service.bmn("explain", topic).stdout
             # A forged one changes nothing, and the hub is told nothing.
             assert hub.push(topic, an_rss(THREE), secret="guessed") == 202
             assert hub.push(topic, an_rss(THREE), algorithm=None) == 202
@@ -65,6 +65,7 @@ def test_a_push_stands_in_the_feed_without_a_poll(tmp_path):
     assert source["push"]["state"] == "active"
     assert source["push"]["hub"] == hub.url
     assert source["push"]["lease_until"] is not None
+    assert "; pushed until " in listed
     assert "pushed by " in explained
     assert hub.asked[0]["hub.secret"] not in service.log() + explained
     assert "Traceback" not in service.log()

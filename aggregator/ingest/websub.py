@@ -104,16 +104,17 @@ class Subscription:
 
 
 def offer(headers: Mapping[str, str], parsed: ParsedFeed, url: str) -> Offer | None:
-    """The hubs and the topic of a document fetched from `url`, None where it names no hub.
+    """The hubs and the topic of a document fetched from `url`, None where it does not name both.
 
     Link headers win over the document's own links (WebSub §4). The topic is rel=self as given, because hubs compare
-    strings; without one it is `url`. Only http(s) addresses count. Header names are lower case.
+    strings; never `url` itself, which may carry a reader's secret. Only http(s) addresses count. Header names are lower
+    case.
     """
     links = link_header(headers.get("link", ""), url)
     hubs = tuple(dict.fromkeys(target for rel, target in links if rel == "hub"))
-    topic = next((target for rel, target in links if rel == "self"), None) or parsed.self_url
+    topic = http_url(next((target for rel, target in links if rel == "self"), None) or parsed.self_url)
     hubs = hubs or tuple(dict.fromkeys(hub for hub in map(http_url, parsed.hub_urls) if hub))
-    return Offer(hubs[:5], http_url(topic) or url) if hubs else None
+    return Offer(hubs[:5], topic) if hubs and topic else None
 
 
 def link_header(value: str, base: str) -> list[tuple[str, str]]:
