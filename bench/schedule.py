@@ -1,6 +1,7 @@
 """When to poll, replayed: our rule beside others' on the same arrivals, at the same number of requests.
 
     python bench/schedule.py [--feeds 150] [--seed 1] [--shared FOLDER]      writes docs/benchmarks-schedule.md
+    python bench/schedule.py --try KEENNESS=2 --seed 911                      tries a constant, writes nothing
 
 Two traces: invented feeds (rhythms of hour and week, bursts, silence; seeded) and, where the shared data is, the
 publication times of a real three-week stream. Each rule learns over the first part and is measured on the rest. Every
@@ -102,6 +103,39 @@ def ours(knob: float) -> Rule:
         return max(rhythm.wait(memory, moment, every, slowest).total_seconds(), 300.0)
 
     return wait
+
+
+def bound(trace: Trace, measure: float, end: float) -> Callable[[float], Rule]:
+    """No rule, a bound: our price law (exponent 2) told each feed's true rate by hour of the week, of the very weeks
+    that are measured (smoothed over three hours). No learning of such rates can save more. One replay each."""
+    feeds = iter(trace)
+
+    def rule(knob: float) -> Rule:
+        counts = [0.0] * 168
+        for one in next(feeds):
+            if measure <= one < end:
+                counts[int((one - START) % WEEK // HOUR)] += 1
+        weeks = (end - measure) / WEEK
+        rates = [max((counts[i - 1] + counts[i] + counts[(i + 1) % 168]) / 3 / weeks, 1e-4) for i in range(168)]
+        price = (knob / 60) ** 2 / 2
+
+        def wait(known: list[float], new: int, now: float) -> float:
+            elapsed = expected = cost = 0.0
+            while elapsed < 24:
+                moment = now + elapsed * HOUR
+                step = 1 - moment % HOUR / HOUR
+                here = rates[int((moment - START) % WEEK // HOUR)] ** 2
+                if cost + expected * step + here * step * step / 2 >= price:
+                    elapsed += (math.sqrt(expected**2 + 2 * here * (price - cost)) - expected) / here
+                    break
+                cost += expected * step + here * step * step / 2
+                expected += here * step
+                elapsed += step
+            return max(min(elapsed, 24.0) * HOUR, 300.0)
+
+        return wait
+
+    return rule
 
 
 RULES: dict[str, tuple[Callable[[float], Rule], list[float]]] = {
@@ -234,13 +268,28 @@ def real(folder: Path) -> tuple[Trace, float, float, float]:
 # ---------------------------------------------------------------- report
 
 
-def table(name: str, trace: Trace, begin: float, measure: float, end: float, anchor: float) -> list[str]:
-    """Markdown: all rules at the requests that ours makes with `every` = `anchor` minutes."""
-    entries = sum(measure <= one < end for arrivals in trace for one in arrivals)
-    results = {
+def curves(trace: Trace, begin: float, measure: float, end: float) -> dict[str, list[Result]]:
+    """Every rule, and the bound, at all its knobs."""
+    found = {
         rule: [replay(trace, make, knob, begin, measure, end) for knob in knobs]
         for rule, (make, knobs) in RULES.items()
     }
+    knobs = RULES["ours"][1]
+    known = [replay(trace, bound(trace, measure, end), knob, begin, measure, end) for knob in knobs]
+    return found | {"bound: hours known beforehand": known}
+
+
+def table(
+    name: str,
+    trace: Trace,
+    results: dict[str, list[Result]],
+    begin: float,
+    measure: float,
+    end: float,
+    anchor: float,
+) -> list[str]:
+    """Markdown: all rules at the requests that ours makes with `every` = `anchor` minutes."""
+    entries = sum(measure <= one < end for arrivals in trace for one in arrivals)
     mine = replay(trace, ours, anchor, begin, measure, end)
     learned, measured = (measure - begin) / DAY, (end - measure) / DAY
     scope = f"{len(trace)} feeds, {entries} entries in {measured:.0f} days after {learned:.0f} days of learning; "
@@ -270,24 +319,37 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).resolve().parents[1] / "docs" / "benchmarks-schedule.md"
     )
+    parser.add_argument(
+        "--try",
+        dest="trials",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="with this constant of rhythm.py, as KEENNESS=2; nothing is written",
+    )
     options = parser.parse_args()
+    for name, _, number in (trial.partition("=") for trial in options.trials):
+        if not isinstance(getattr(rhythm, name, None), float):
+            parser.error(f"--try {name}: no such constant in rhythm.py")
+        setattr(rhythm, name, float(number))
     started = time.perf_counter()
     weeks, learned = 7, 4
     lines: list[str] = []
     trace = invented(options.feeds, options.seed, weeks)
+    times = START, START + learned * WEEK, START + weeks * WEEK
+    found = curves(trace, *times)
     for anchor in (15.0, 30.0, 60.0):
-        lines += table(
-            f"Invented feeds, every = {anchor:g}m", trace, START, START + learned * WEEK, START + weeks * WEEK, anchor
-        )
+        lines += table(f"Invented feeds, every = {anchor:g}m", trace, found, *times, anchor)
     if options.shared.is_dir():
         stream, begin, measure, end = real(options.shared)
+        found = curves(stream, begin, measure, end)
         for anchor in (15.0, 30.0, 60.0):
-            lines += table(f"A real stream, every = {anchor:g}m", stream, begin, measure, end, anchor)
+            lines += table(f"A real stream, every = {anchor:g}m", stream, found, begin, measure, end, anchor)
     text = "\n".join(lines)
     print(text)
     print(f"{time.perf_counter() - started:.0f} s")
     head, mark, _ = options.out.read_text().partition("<!-- figures -->") if options.out.exists() else ("", "", "")
-    if mark:
+    if mark and not options.trials:
         options.out.write_text(f"{head}{mark}\n\n{text}")
 
 
