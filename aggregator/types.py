@@ -253,6 +253,7 @@ class ParsedFeed:
     format: str = ""  # rss20, rss10, rss09x, atom10, atom03, json1, json11
     lane: Literal["fast", "feedparser", "json"] = "fast"
     complaint: str | None = None
+    marks: bytes = b""  # of `ingest.spans`: by which the next poll knows entries without reading them
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +325,7 @@ class PollResult:
     outcome: FetchOutcome | ParseFailed | Pushed
     changes: FeedChanges = FeedChanges()
     polled_at: datetime | None = None
+    marks: bytes = b""  # `ParsedFeed.marks`
     last_success_at: datetime | None = None  # of the poll before
 
 

@@ -81,14 +81,20 @@ class Workers:
             self._idle.get_nowait()
 
     async def parse(
-        self, document: bytes, url: str, content_type: str | None, known: frozenset[bytes], now: datetime
+        self,
+        document: bytes,
+        url: str,
+        content_type: str | None,
+        known: frozenset[bytes],
+        now: datetime,
+        marks: bytes = b"",
     ) -> ParsedFeed | ParseFailed:
         """`ingest.parse.parse` in a child, within the limits. A caller that is cancelled leaves the child in order."""
         if self._is_stopping:
             return ParseFailed(FailureReason.INTERNAL, "the parse children are being stopped")
         child = await self._idle.get()
         exchange = asyncio.create_task(
-            self._exchange(child, wire.pack_request(document, url, content_type, known, now))
+            self._exchange(child, wire.pack_request(document, url, content_type, known, now, marks))
         )
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)

@@ -36,9 +36,10 @@ def main(arguments: list[str]) -> int:
         while head := requests.read(wire.LENGTH_BYTES):
             header = loads(requests.read(int.from_bytes(head, "big")))
             known = wire.unpack_known(requests.read(header["known"]))
+            marks = requests.read(header["marks"])
             document = requests.read(header["document"])
             _allow(cpu_seconds)
-            result = _parsed(document, header, known)
+            result = _parsed(document, header, known, marks)
             del document
             for frame in wire.pack_answer(result):
                 channel.sendall(frame)
@@ -47,11 +48,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parsed(document: bytes, header: dict[str, object], known: frozenset[bytes]) -> ParsedFeed | ParseFailed:
+def _parsed(
+    document: bytes, header: dict[str, object], known: frozenset[bytes], marks: bytes
+) -> ParsedFeed | ParseFailed:
     now = datetime.fromtimestamp(float(str(header["now"])), UTC)
     content_type = header["content_type"]
     try:
-        return parse(document, str(header["url"]), str(content_type) if content_type else None, known, now)
+        return parse(document, str(header["url"]), str(content_type) if content_type else None, known, now, marks)
     except MemoryError:
         return ParseFailed(FailureReason.LIMITS, "needed more memory than a document may")
     except RecursionError:

@@ -53,7 +53,7 @@ def clean_feed(raw: RawFeed, url: str, known: frozenset[bytes], now: datetime, l
     for entry in entries:
         if not (entry.title or entry.link or entry.guid or entry.summary or entry.content):
             continue  # `<item/>`: nothing to show and nothing to know it by
-        mark = fingerprint(entry)
+        mark = entry.mark = fingerprint(entry)
         if mark in known:
             unchanged.append(mark)
         else:

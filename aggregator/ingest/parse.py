@@ -10,10 +10,12 @@ from __future__ import annotations
 import html
 import io
 import zlib
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from aggregator.ingest import fastlane, jsonfeed
+from aggregator.ingest import fastlane, jsonfeed, spans
 from aggregator.ingest.clean import clean_feed
 from aggregator.ingest.document import Text, decode
 from aggregator.ingest.hints import HintTexts, feed_hints
@@ -21,6 +23,7 @@ from aggregator.ingest.media import images_in_order, is_picture, width_of
 from aggregator.ingest.mend import mended, valid_references
 from aggregator.ingest.raw import RawEntry, RawFeed, fuller
 from aggregator.ingest.refusals import declares_entities, no_feed
+from aggregator.ingest.spans import Span
 from aggregator.types import FailureReason, ParsedFeed, ParseFailed
 
 MAX_DOCUMENT = 16 << 20  # bytes; fetching stops at 8 MiB by default, a pushed document might not
@@ -32,11 +35,13 @@ def parse(
     content_type: str | None = None,
     known: frozenset[bytes] = frozenset(),
     now: datetime | None = None,
+    marks: bytes = b"",
 ) -> ParsedFeed | ParseFailed:
     """What the document says, cleaned. Entries whose fingerprint is in `known` are listed in `unchanged` and no more.
 
     `url` is where the document came from, for its relative addresses; `now` judges its dates. Feeds of every version
-    of RSS, Atom and JSON Feed are read, well-formed or not; `complaint` tells what was wrong with them.
+    of RSS, Atom and JSON Feed are read, well-formed or not; `complaint` tells what was wrong with them. `marks` are
+    those that the feed's last document came back with: the same is read in less time.
     """
     if now is None:
         raise TypeError("parse() needs to know the time")
@@ -59,20 +64,39 @@ def parse(
         return ParseFailed(FailureReason.MALFORMED, "declares entities of its own, which we do not expand")
     if failure := no_feed(text):
         return failure
-    raw_feed = _by_fast_lane(text)
-    if raw_feed is not None:
-        return clean_feed(raw_feed, url, known, now, "fast")
+    body = text.body.encode("utf-8", "replace")
+    places = spans.spans_of(body)
+    read_before = spans.unpack(marks, known) if marks and places else {}
+    if places and read_before:
+        old = [place for place in places if place.mark in read_before]
+        feed = fastlane.read(spans.without(body, old)) if old else None
+        if feed is not None and len(feed.entries) == len(places) - len(old):
+            feed.complaint = text.complaint
+            parsed = clean_feed(feed, url, known, now, "fast")
+            unchanged = (*(read_before[place.mark] for place in old), *parsed.unchanged)
+            return replace(parsed, unchanged=unchanged, marks=_marks(places, read_before, feed))
+    feed = fastlane.read(body)
+    if feed is not None:
+        feed.complaint = text.complaint
+        parsed = clean_feed(feed, url, known, now, "fast")
+        return replace(parsed, marks=_marks(places, {}, feed)) if places else parsed
+    if repaired := mended(text.body):
+        mended_body, complaint = repaired
+        feed = fastlane.read(mended_body.encode("utf-8", "replace"))
+        if feed is not None:
+            feed.complaint = complaint
+            return clean_feed(feed, url, known, now, "fast")
     return _by_feedparser(text, url, known, now)
 
 
-def _by_fast_lane(text: Text) -> RawFeed | None:
-    feed, complaint = fastlane.read(text.body.encode("utf-8", "replace")), text.complaint
-    if feed is None and (repaired := mended(text.body)):
-        body, complaint = repaired
-        feed = fastlane.read(body.encode("utf-8", "replace"))
-    if feed is not None:
-        feed.complaint = complaint
-    return feed
+def _marks(places: list[Span], read_before: Mapping[bytes, bytes], feed: RawFeed) -> bytes:
+    """The packed marks of a document, empty where its entries are not surely those that stand at `places`."""
+    read_now = [place.mark for place in places if place.mark not in read_before]
+    if len(read_now) != len(feed.entries):
+        return b""
+    found = dict(read_before)
+    found.update((mark, entry.mark) for mark, entry in zip(read_now, feed.entries, strict=True) if entry.mark)
+    return spans.pack((mark, found[mark]) for mark in dict.fromkeys(place.mark for place in places) if mark in found)
 
 
 def _gunzipped(document: bytes) -> bytes | ParseFailed:

@@ -44,6 +44,7 @@ class RawEntry:
     language: str | None = None
     base: str | None = None
     content_base: str | None = None  # where the content has one of its own
+    mark: bytes = b""  # its fingerprint, once `clean` has taken it
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ JSON, because what comes back is not to be trusted with more: the child has read
 or unmarshalling what a conquered child says would hand the daemon over too. Every value is checked on arrival.
 Answers come in frames of about FRAME bytes so that reading one never keeps the event loop busy for long.
 
-    request   header {"url", "content_type", "now", "known", "document"} (lengths in bytes), then those bytes
+    request   header {"url", "content_type", "now", "known", "marks", "document"} (lengths in bytes), then those bytes
     answer    {"failed": [reason, detail]} or {"feed": […], "entries": n, …}, then entries in lists until n are through
 """
 
@@ -37,18 +37,19 @@ def frame(message: object) -> bytes:
 
 
 def pack_request(
-    document: bytes, url: str, content_type: str | None, known: frozenset[bytes], now: datetime
+    document: bytes, url: str, content_type: str | None, known: frozenset[bytes], now: datetime, marks: bytes = b""
 ) -> tuple[bytes, bytes]:
-    """The header's frame with the fingerprints behind it, and the document, untouched: it is not copied."""
+    """The header's frame with fingerprints and marks behind it, and the document, untouched: it is not copied."""
     fingerprints = b"".join(known)
     header = {
         "url": url,
         "content_type": content_type,
         "now": now.timestamp(),
         "known": len(fingerprints),
+        "marks": len(marks),
         "document": len(document),
     }
-    return frame(header) + fingerprints, document
+    return frame(header) + fingerprints + marks, document
 
 
 def unpack_known(fingerprints: bytes) -> frozenset[bytes]:
@@ -80,6 +81,7 @@ def pack_answer(result: ParsedFeed | ParseFailed) -> Iterator[bytes]:
             "hub_urls": result.hub_urls,
             "hints": [hints.ttl, hints.update_every, _stamp(hints.update_base), hints.skip_hours, hints.skip_days],
             "unchanged": b"".join(result.unchanged).hex(),
+            "marks": result.marks.hex(),
             "entries": len(result.entries),
         }
     )
@@ -180,6 +182,7 @@ class Answer:
             format=_need(form),
             lane=lane,
             complaint=_text(complaint),
+            marks=bytes.fromhex(head["marks"]),
         )
 
 
