@@ -25,7 +25,8 @@ from aggregator.ingest.fetch import Fetcher
 from aggregator.ingest.hosts import HORIZON, HostState, Lane, host_after, spread, turn
 from aggregator.ingest.polling import PollPolicy
 from aggregator.metrics import Metrics
-from aggregator.store import LeasedHost, Store
+from aggregator.store import LastDocument, LeasedHost, Store
+from aggregator.together import Together
 from aggregator.types import (
     Answered,
     FailureReason,
@@ -35,6 +36,7 @@ from aggregator.types import (
     FetchFailed,
     FetchOutcome,
     FetchRequest,
+    KnownEntry,
     NotModified,
     ParsedFeed,
     ParseFailed,
@@ -88,6 +90,8 @@ class Poller:
         self._store, self._database = store, database
         self._claims = Claims(store, database, log, now, lambda host: not self._is_exempt(host), lease)
         self._renewer: asyncio.Task[None] | None = None
+        self._last_documents = Together[None, LastDocument](lambda feeds: database(store.last_documents, feeds))
+        self._known = Together[ParsedFeed, tuple[KnownEntry, ...]](lambda parsed: database(store.known_for, parsed))
         self._fetcher, self._workers = fetcher, workers
         self._metrics, self._log, self._now = metrics, log, now
         self._sources: dict[str, Source] = {}
@@ -342,7 +346,8 @@ class Poller:
             self._log.warning("feed_moved", feed=urls.for_log(feed.url), to=moved, remedy="put it into sources.yaml")
         self._metrics.poll_seconds.observe((now - begun_at).total_seconds())
         made = parsed if isinstance(parsed, ParseFailed) else outcome
-        return PollResult(state, made, changes, now, feed.last_success_at)
+        marks = parsed.marks if isinstance(parsed, ParsedFeed) else b""
+        return PollResult(state, made, changes, now, feed.last_success_at, marks)
 
     def _request(self, feed: FeedState, source: Source | None) -> FetchRequest:
         proxy = (source.proxy if source else None) or self._proxy
@@ -352,20 +357,21 @@ class Poller:
     async def _understand(
         self, feed: FeedState, source: Source | None, document: Fetched, now: datetime
     ) -> tuple[ParsedFeed | ParseFailed, FeedChanges]:
-        fingerprints: frozenset[bytes] = frozenset()
-        if feed.last_success_at is not None:
-            fingerprints = (await self._database(self._store.fingerprints, [feed.feed_id]))[feed.feed_id]
+        # Nothing of such a feed is stored, and there is nothing to ask for.
+        is_first = feed.last_success_at is None and feed.last_change_at is None
+        last = LastDocument() if is_first else await self._last_documents.ask(feed.feed_id, None)
         self._metrics.bytes_in.inc(len(document.body))
+        content_type = document.headers.get("content-type")
         parsed = await self._workers.parse(
-            document.body, document.final_url, document.headers.get("content-type"), fingerprints, now
+            document.body, document.final_url, content_type, last.fingerprints, now, last.marks
         )
         if isinstance(parsed, ParseFailed):
             return parsed, FeedChanges()
         self._metrics.parses.labels(parsed.lane).inc()
         if source and (source.include or source.exclude):
             parsed = replace(parsed, entries=tuple(e for e in parsed.entries if source.accepts(e.title)))
-        known = await self._database(self._store.known_for, {feed.feed_id: parsed})
-        return parsed, feed_changes(known[feed.feed_id], parsed, now)
+        known = () if is_first else await self._known.ask(feed.feed_id, parsed)
+        return parsed, feed_changes(known, parsed, now)
 
     def _policy_for(self, source: Source | None) -> PollPolicy:
         return self._policy.of_source(source.every if source else None)

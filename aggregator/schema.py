@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0008"  # the newest of `migrations/versions`
+REVISION = "0009"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -53,6 +53,7 @@ feeds = sa.Table(
     sa.Column("etag", sa.Text),
     sa.Column("last_modified", sa.Text),
     sa.Column("body_hash", sa.LargeBinary),
+    sa.Column("marks", sa.LargeBinary),  # of the last document's entries (`ingest.spans`), None: to be read as a whole
     sa.Column("hints", Json),
     sa.Column("health", sa.Text, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),

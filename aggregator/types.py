@@ -325,8 +325,8 @@ class PollResult:
     outcome: FetchOutcome | ParseFailed | Pushed
     changes: FeedChanges = FeedChanges()
     polled_at: datetime | None = None
-    marks: bytes = b""  # `ParsedFeed.marks`
     last_success_at: datetime | None = None  # of the poll before
+    marks: bytes = b""  # `ParsedFeed.marks`
 
 
 # ---------------------------------------------------------------- stories

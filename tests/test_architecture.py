@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "newsroom",
         "newsroom.*",
     ),
-    ("workers", "metrics", "daemon", "roles", "mail", "clock", "claims"),
+    ("workers", "metrics", "daemon", "roles", "mail", "clock", "claims", "together"),
     (
         "briefing",
         "poller",

@@ -1,8 +1,8 @@
 """Entries recognised by their bytes: which parts of a document the last poll read already, word for word.
 
-A feed that brings one new entry repeats forty old ones, and reading those to find that they are old was most of what
-a changed feed cost. `spans_of` finds where the entries of an XML document stand and gives each a mark; `parse` keeps the marks
-with the fingerprints they led to (`pack`) and next time leaves those parts out of the document. Pure.
+A feed that brings one new entry repeats forty old ones, and reading those to find that they are old was most of what a
+changed feed cost. `spans_of` finds where the entries of an XML document stand and gives each a mark; `parse` gives the
+marks out with the fingerprints they led to (`pack`), and next time leaves those parts out of the document. Pure.
 
 Anything unusual (entries in entries, processing instructions, items inside and outside of `channel`) gives None, and
 the document is read as a whole.
@@ -21,7 +21,7 @@ MARK_BYTES = 8
 MAX_SPANS = 500  # the marks of more would be a long row; one of 203 real feeds has more entries
 # A new number makes every feed be read once as a whole: for when extraction learns to see more in the same bytes.
 _VERSION = b"1"
-_PAIR_BYTES = MARK_BYTES + FINGERPRINT_BYTES
+PAIR_BYTES = MARK_BYTES + FINGERPRINT_BYTES
 
 # One literal prefix before the branches: ten times as quick as branches with one each.
 _TOKEN = re.compile(rb"<(?:!\[CDATA\[|!--|/?(?:item|entry)[\s>/]|/channel)")
@@ -108,5 +108,5 @@ def pack(marks: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def unpack(marks: bytes, known: frozenset[bytes]) -> dict[bytes, bytes]:
     """The packed marks of entries that are known, by mark."""
-    pairs: Sequence[bytes] = [marks[start : start + _PAIR_BYTES] for start in range(0, len(marks), _PAIR_BYTES)]
+    pairs: Sequence[bytes] = [marks[start : start + PAIR_BYTES] for start in range(0, len(marks), PAIR_BYTES)]
     return {pair[:MARK_BYTES]: pair[MARK_BYTES:] for pair in pairs if pair[MARK_BYTES:] in known}

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aggregator.ingest.raw import FINGERPRINT_BYTES
+from aggregator.ingest.spans import MAX_SPANS, PAIR_BYTES
 from aggregator.types import Enclosure, FailureReason, FeedHints, ParsedEntry, ParsedFeed, ParseFailed
 
 FRAME = 128 * 1024  # characters; decoding that many takes a millisecond or two
@@ -182,7 +183,7 @@ class Answer:
             format=_need(form),
             lane=lane,
             complaint=_text(complaint),
-            marks=bytes.fromhex(head["marks"]),
+            marks=_marks(head["marks"]),
         )
 
 
@@ -206,6 +207,12 @@ def _unpack_entry(row: list[Any]) -> ParsedEntry:
         _whole(comment_count),
         _text(language),
     )
+
+
+def _marks(value: str) -> bytes:
+    if len(value) > 2 * MAX_SPANS * PAIR_BYTES:
+        raise ValueError("more marks than a document has entries")
+    return bytes.fromhex(value)
 
 
 def _text(value: Any) -> str | None:

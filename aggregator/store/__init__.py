@@ -39,7 +39,7 @@ from aggregator.store.archives import Archive
 from aggregator.store.corrections import Correction
 from aggregator.store.digests import KeptDigest, Letter
 from aggregator.store.engine import Database, insert_new, upsert
-from aggregator.store.feeds import ConfiguredSource, Synced
+from aggregator.store.feeds import ConfiguredSource, LastDocument, Synced
 from aggregator.store.filing import Head, Touched
 from aggregator.store.keep import Pruned, Retention
 from aggregator.store.leases import Claimed, Lease, LeasedHost
@@ -74,6 +74,7 @@ __all__ = [
     "Freshness",
     "Head",
     "KeptDigest",
+    "LastDocument",
     "Lease",
     "LeasedHost",
     "Letter",
@@ -370,6 +371,13 @@ class Store:
         """What the last document of each feed consisted of: entries that the parser need not read again."""
         with self._database.read() as connection:
             return entries.fingerprints(connection, feed_ids)
+
+    def last_documents(self, feed_ids: Iterable[int]) -> dict[int, LastDocument]:
+        """What the parser need not read again: see `LastDocument`."""
+        wanted = list(feed_ids)
+        with self._database.read() as connection:
+            known, marks = entries.fingerprints(connection, wanted), feeds.marks(connection, wanted)
+        return {feed_id: LastDocument(known[feed_id], marks.get(feed_id, b"")) for feed_id in wanted}
 
     def apply(self, results: Sequence[PollResult], now: datetime, worker_id: str | None = None) -> Applied:
         """Commit many polls in one transaction, each as one unit: its entries and the state that vouches for them.

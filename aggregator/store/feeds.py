@@ -32,6 +32,14 @@ class ConfiguredSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LastDocument:
+    """What a feed's last document consisted of: fingerprints of its entries, and the marks that they are known by."""
+
+    fingerprints: frozenset[bytes] = frozenset()
+    marks: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Synced:
     """What a configuration changed: numbers of feeds."""
 
@@ -40,7 +48,7 @@ class Synced:
     removed: int = 0
 
 
-_NOT_STATE = ("weight", "section", "title_override", "section_is_final")
+_NOT_STATE = ("weight", "section", "title_override", "section_is_final", "marks")
 STATE = [column for column in feeds.c if column.name not in _NOT_STATE]
 _SETTINGS = ("is_active", "is_enabled", "title_override", "section", "section_is_final", "weight")
 _NEW: Values = {"health": Health.NEW.value, "failures": 0, "next_poll_at": 0, "lease_until": 0}
@@ -154,6 +162,26 @@ _SAVE = (
 def save_states(connection: sa.Connection, values: list[Values]) -> None:
     if values:
         connection.execute(_SAVE, values)
+
+
+_SAVE_MARKS = sa.update(feeds).where(feeds.c.feed_id == sa.bindparam("at_feed")).values(marks=sa.bindparam("marks"))
+
+
+def save_marks(connection: sa.Connection, marks: Mapping[int, bytes]) -> None:
+    """How the entries of these feeds' last documents are known by their bytes; empty: not at all."""
+    if marks:
+        connection.execute(
+            _SAVE_MARKS, [{"at_feed": feed_id, "marks": kept or None} for feed_id, kept in marks.items()]
+        )
+
+
+_MARKS = sa.select(feeds.c.feed_id, feeds.c.marks).where(feeds.c.feed_id.in_(sa.bindparam("feeds", expanding=True)))
+
+
+def marks(connection: sa.Connection, feed_ids: Iterable[int]) -> dict[int, bytes]:
+    """The marks that `save_marks` kept, of those feeds that have any."""
+    rows = (row for some in in_chunks(list(feed_ids)) for row in connection.execute(_MARKS, {"feeds": some}))
+    return {feed_id: kept for feed_id, kept in rows if kept}
 
 
 _SAVE_PUSHED = (
