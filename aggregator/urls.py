@@ -15,6 +15,11 @@ MAX_URL = 2048  # characters; longer ones are data, not addresses
 
 _CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ufeff\u200b<>\"\\^`{|}]")
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:")
+# Four in five addresses: what `http_url` would give back as they are.
+_PLAIN = re.compile(
+    r"https?://[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9][a-z0-9-]{0,62}){1,3}/[A-Za-z0-9/._~%=&+,;:@!$'()*-]*"
+    r"(?:\?[A-Za-z0-9/._~%=&?+,;:@!$'()*-]+)?"
+)
 _HOST = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*\.?|\[[0-9a-f:.]+\])$")
 
 # Parameters that say where a reader came from, never which page it is.
@@ -78,6 +83,8 @@ def http_url(url: str | None, base: str | None = None) -> str | None:
     """
     if not url:
         return None
+    if len(url) <= MAX_URL and _PLAIN.fullmatch(url):
+        return url
     url = url.strip()
     if not url or len(url) > MAX_URL:
         return None
@@ -136,12 +143,13 @@ def canonical_url(url: str | None) -> str | None:
     host = parts.netloc.rstrip(".")
     host = _MOBILE_HOST.sub("", host)
     path = _canonical_path(parts.path)
-    return urlunsplit(("https", host, path, _canonical_query(parts.query), _kept_fragment(parts.fragment)))
+    query, fragment = _canonical_query(parts.query), _kept_fragment(parts.fragment)
+    return f"https://{host}{path}{'?' if query else ''}{query}{'#' if fragment else ''}{fragment}"
 
 
 def _unwrapped(parts: SplitResult) -> str | None:
     """The address inside a redirector's or an AMP cache's address, None if it is not one."""
-    host = parts.hostname or ""
+    host = parts.netloc.partition(":")[0]
     if names := _WRAPPERS.get(host):
         query = dict(parse_qsl(parts.query))
         for name in names:
@@ -159,10 +167,14 @@ def _unwrapped(parts: SplitResult) -> str | None:
 
 
 def _canonical_path(path: str) -> str:
-    path = re.sub(r"/{2,}", "/", path or "/")
-    path = re.sub(r"%[0-9a-fA-F]{2}", lambda m: _decoded_octet(m[0]), path)
-    path = _INDEX.sub("/", path)
-    path = re.sub(r"^/amp(?=/)|/amp/?$|(?<=\w)\.amp(?=\.html$|$)|(?<=/)amp/(?=[^/]+/?$)", "", path) or "/"
+    # Looking for a word first: most addresses have nothing to fold, and a pattern finds that out ten times slower.
+    if "//" in path:
+        path = re.sub(r"/{2,}", "/", path)
+    if "%" in path:
+        path = re.sub(r"%[0-9a-fA-F]{2}", lambda m: _decoded_octet(m[0]), path)
+    path = _INDEX.sub("/", path or "/")
+    if "amp" in path:
+        path = re.sub(r"^/amp(?=/)|/amp/?$|(?<=\w)\.amp(?=\.html$|$)|(?<=/)amp/(?=[^/]+/?$)", "", path) or "/"
     return path.rstrip("/") or "/"
 
 

@@ -164,10 +164,13 @@ def _without_repeats(items: list[_Item], taken: Iterable[KnownEntry]) -> tuple[l
     The same guid with the same page or the same title is a repeat; without a guid, page, title and date must agree.
     An item that repeats an entry already met is left out altogether.
     """
-    groups: dict[Hashable, list[_Item | KnownEntry]] = defaultdict(list)
+    if not items:
+        return [], 0
+    groups: dict[Hashable, list[_Item | KnownEntry]] = {_repeat_key(item): [] for item in items}
     everything: list[_Item | KnownEntry] = [*taken, *items]
     for one in everything:
-        groups[_repeat_key(one)].append(one)
+        if (members := groups.get(_repeat_key(one))) is not None:
+            members.append(one)
     kept: set[_Item] = set()
     for key, members in groups.items():
         for component in _components(members) if isinstance(key, str) else [members]:

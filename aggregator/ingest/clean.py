@@ -9,13 +9,14 @@ from __future__ import annotations
 import html
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from aggregator.html import first_image, sanitise, to_text
 from aggregator.ingest.dates import parse_date
 from aggregator.ingest.raw import MAX_READ, RawEntry, RawFeed, count_of, fingerprint, without_mail
 from aggregator.text import one_line, xml_safe
 from aggregator.types import Enclosure, ParsedEntry, ParsedFeed
-from aggregator.urls import MAX_URL, http_url
+from aggregator.urls import http_url as address
 
 MAX_ENTRIES = 2000  # the longest of 203 real feeds has 1,000
 MAX_GUID = 1024  # characters
@@ -29,18 +30,7 @@ _TITLE_MARKUP = re.compile(
     r"|script|small|span|strike|strong|style|sub|sup|svg|tt|u|ul|var|wbr)(?=[\s/>])|<!--",
     re.IGNORECASE,
 )
-_PLAIN_URL = re.compile(
-    r"https?://[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9][a-z0-9-]{0,62}){1,3}/[A-Za-z0-9/._~%=&+,;:@!$'()*-]*"
-    r"(?:\?[A-Za-z0-9/._~%=&?+,;:@!$'()*-]+)?"
-)
 _LANGUAGE = re.compile(r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*$")
-
-
-def address(url: str | None, base: str | None = None) -> str | None:
-    """`urls.http_url`, with a short cut for the many addresses that it would give back as they are."""
-    if url and len(url) <= MAX_URL and _PLAIN_URL.fullmatch(url):
-        return url
-    return http_url(url, base)
 
 
 def clean_feed(raw: RawFeed, url: str, known: frozenset[bytes], now: datetime, lane: str) -> ParsedFeed:
@@ -132,6 +122,7 @@ def author_name(author: str | None) -> str | None:
     return without_mail(plain(author, 200)) or None if author else None
 
 
+@lru_cache(maxsize=256)
 def language_tag(language: str | None) -> str | None:
     """The tag as RFC 5646 writes it (`en-US`, `pt`), or None where it is not shaped like one."""
     if not language:

@@ -66,11 +66,12 @@ class Said(dict[str, str]):
         return None
 
 
-def with_groups(parent: Element, names: Names) -> Iterator[Element]:
-    """The children, and after each that only groups, its own."""
+def with_groups(parent: Element, names: Names) -> Iterator[tuple[Element, str]]:
+    """The children with their short names, and after each that only groups, its own."""
     for child in parent:
-        yield child
-        if len(child) and names[child.tag] in _GROUPS:
+        name = names[child.tag]
+        yield child, name
+        if name in _GROUPS:
             yield from with_groups(child, names)
 
 
@@ -85,8 +86,8 @@ def person(element: Element, names: Names) -> str | None:
 
 def text_of(element: Element) -> str:
     """The text inside, with that of elements inside it, stripped and mended."""
-    text = element.text or "" if not len(element) else "".join(element.itertext())
-    return mended(text)
+    text = "".join(element.itertext()) if len(element) else element.text
+    return mended(text) if text else ""
 
 
 def inner(element: Element, is_source: bool = False) -> str:

@@ -25,7 +25,7 @@ from aggregator.ingest.elements import (
 from aggregator.ingest.fastlane_atom import read_atom
 from aggregator.ingest.hints import HintTexts, feed_hints
 from aggregator.ingest.media import Media, entry_link, feed_link
-from aggregator.ingest.raw import RawEntry, RawFeed, fuller, some, without_mail
+from aggregator.ingest.raw import RawEntry, RawFeed, fuller, mended, some, without_mail
 
 _RSS = {
     "",
@@ -176,8 +176,7 @@ def _read_item(item: Element, names: Names, base: str | None) -> RawEntry:
     creators: list[str] = []
     categories: list[str] = []
     entry = RawEntry(base=base_of(item, base), language=item.get(XML + "lang"))
-    for child in with_groups(item, names):
-        name = names[child.tag]
+    for child, name in with_groups(item, names):
         if name in _ITEM_TEXT:
             if name not in said:
                 _hear(child, name, names, said)
@@ -202,7 +201,7 @@ def _read_item(item: Element, names: Names, base: str | None) -> RawEntry:
 
 
 def _hear(child: Element, name: str, names: Names, said: Said) -> None:
-    text = _field(child, names, name) if len(child) else text_of(child)
+    text = _field(child, names, name) if len(child) else mended(child.text or "")
     if not text:
         return
     said[name] = text

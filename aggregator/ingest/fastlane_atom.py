@@ -64,8 +64,7 @@ def _read_entry(item: Element, names: Names, base: str | None) -> RawEntry:
     authors: list[str] = []
     categories: list[str] = []
     entry = RawEntry(base=base_of(item, base), language=item.get(XML + "lang"))
-    for child in with_groups(item, names):
-        name = names[child.tag]
+    for child, name in with_groups(item, names):
         if name == "link":
             entry_link(child, entry, media)
         elif name == "title":

@@ -12,7 +12,9 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ _WAIT_MS = 10_000  # for another writer: a backup, a second `bmn`
 _VACUUM_PAGES = 5000  # a step: 20 MiB, some 50 ms
 _CACHE_KIB = 8_000  # of pages for the writer
 _READER_CACHE_KIB = 2_000  # for each reader: there may be sixteen
+_CHECKPOINT_PAGES = 4000  # 16 MiB: many commits change the same pages of indexes, which are written back once
 _WAL_LIMIT = 64 << 20  # bytes the write-ahead log is cut back to after a burst
 
 
@@ -173,6 +176,7 @@ def _prepare_writer(connection: sqlite3.Connection, _: object) -> None:
     # part of one: those polls are simply due again and give their stories the same ids. FULL would cost an fsync each.
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     cursor.close()
 
 
@@ -243,6 +247,26 @@ def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Insert:
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return postgresql.insert(table).on_conflict_do_nothing()
+
+
+@lru_cache(maxsize=16)
+def _insert_statement(table: sa.Table, names: tuple[str, ...]) -> str:
+    return str(sa.insert(table).compile(dialect=sqlite.dialect(), column_keys=list(names)))
+
+
+def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all have the same keys and values as the database takes them.
+
+    On SQLite past SQLAlchemy's handling of parameters, which costs as much there as the insert itself.
+    """
+    if not rows:
+        return
+    if connection.dialect.name != "sqlite":
+        connection.execute(sa.insert(table), rows)
+        return
+    names = tuple(column.name for column in table.c if column.name in rows[0])  # the order of the statement
+    take = itemgetter(*names)
+    connection.exec_driver_sql(_insert_statement(table, names), [take(row) for row in rows])
 
 
 def in_chunks(values: list[int] | list[bytes] | list[str], size: int = CHUNK) -> Iterator[list]:  # type: ignore[type-arg]

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from aggregator.schema import entries, texts
 from aggregator.store import feeds as feed_queries
 from aggregator.store import leases, push
-from aggregator.store.engine import in_chunks
+from aggregator.store.engine import in_chunks, insert_many
 from aggregator.store.rows import Values, dated, entry_values, feed_values, micros, text_values
 from aggregator.types import Fetched, PollResult, Pushed
 
@@ -102,9 +102,8 @@ def _insert(
         rows.append({"entry_id": entry_id, "feed_id": state.feed_id, "dated": published, **fixed, **values})
         if (text := text_values(entry_id, new.entry)) is not None:
             new_texts.append(text)
-    connection.execute(sa.insert(entries), rows)
-    if new_texts:
-        connection.execute(sa.insert(texts), new_texts)
+    insert_many(connection, entries, rows)
+    insert_many(connection, texts, new_texts)
     return [row["entry_id"] for row in rows]
 
 

@@ -55,7 +55,11 @@ def maybe_moment(value: int | None) -> datetime | None:
 
 def dump(value: object) -> str | None:
     """JSON text, None for what is empty."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else None
+    return _encoded(value) if value else None
+
+
+# Made once: `json.dumps` makes one for every call that wants other than its defaults.
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def load(text: str | None) -> Any:
@@ -163,8 +167,13 @@ def guid_key(feed_id: int, guid: str) -> int:
 
 def _kept(text: str | None) -> str | None:
     """The text as PostgreSQL can keep it (no NUL, no lone surrogate); what is clean already is not copied."""
-    if text is None or (text.isascii() and "\0" not in text):
-        return text
+    if text is None:
+        return None
+    try:
+        if "\0" not in text and (text.isascii() or text.encode("utf-8")):
+            return text
+    except UnicodeEncodeError:
+        pass
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
