@@ -52,8 +52,8 @@ _ATTRIBUTES = {
     "time": {"datetime"},
 }
 
-# In cleaned HTML: an address that is not absolute yet.
-_RELATIVE = re.compile(r' (?:href|src)="(?!https?://|mailto:)', re.IGNORECASE)
+# In cleaned HTML, whose attributes' names are lower case: an address that is not absolute yet.
+_RELATIVE = re.compile(r' (?:href|src)="(?!(?i:https?://|mailto:))')
 _IMG = re.compile(r'<img(?: [a-z-]+="[^"]*")*>')
 _SRC = re.compile(r' src="([^"]*)"')
 _TINY = re.compile(r' (?:width|height)="[01](?:px)?"')

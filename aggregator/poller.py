@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -524,7 +525,8 @@ class Poller:
         elif isinstance(outcome, NotModified):
             totals.not_modified += 1
             self._metrics.polls.labels("not_modified").inc()
-            self._log.debug("poll", feed=urls.for_log(state.url), status=outcome.status, next=state.next_poll_at)
+            if self._log.is_enabled_for(logging.DEBUG):  # made ready to be shown it costs more than it is worth unseen
+                self._log.debug("poll", feed=urls.for_log(state.url), status=outcome.status, next=state.next_poll_at)
         else:
             totals.changed += 1
             self._metrics.polls.labels("changed").inc()
