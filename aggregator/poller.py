@@ -52,6 +52,7 @@ Reply = TypeVar("Reply", bound=FetchOutcome | Answered)
 _BATCH = 200  # results a transaction; more only delays the first reader
 _BATCH_ENTRIES = 2000  # new entries, or about so many: a tenth of a second of the writer's time
 _PATIENCE = 0.25  # seconds that a result waits for company while other polls are under way: a transaction costs 1.5 ms
+_COMPANY = 0.01  # seconds that a question to the store waits for more of its kind
 _LOOK = 0.02  # seconds between two looks at how much company there is
 _ROOM = 2000  # polls begun or waiting for their host's turn; more are left to the next look
 _PUSHES = 50  # pushes read at a time
@@ -94,8 +95,12 @@ class Poller:
         self._store, self._database = store, database
         self._claims = Claims(store, database, log, now, lambda host: not self._is_exempt(host), lease)
         self._renewer: asyncio.Task[None] | None = None
-        self._last_documents = Together[None, LastDocument](lambda feeds: database(store.last_documents, feeds))
-        self._known = Together[ParsedFeed, tuple[KnownEntry, ...]](lambda parsed: database(store.known_for, parsed))
+        self._last_documents = Together[None, LastDocument](
+            lambda feeds: database(store.last_documents, feeds), _COMPANY
+        )
+        self._known = Together[ParsedFeed, tuple[KnownEntry, ...]](
+            lambda parsed: database(store.known_for, parsed), _COMPANY
+        )
         self._fetcher, self._workers = fetcher, workers
         self._metrics, self._log, self._now = metrics, log, now
         self._sources: dict[str, Source] = {}
@@ -105,6 +110,7 @@ class Poller:
         self._finished = 0  # polls since the last look at what is due
         self._lane_ended = asyncio.Event()
         self._results: asyncio.Queue[PollResult] = asyncio.Queue(_QUEUE)
+        self._entries_waiting = 0  # new ones in those results
         self._flusher: asyncio.Task[None] | None = None
         self._hosts: dict[str, HostState] = {}
         self._host_slots: dict[str, asyncio.Semaphore] = {}
@@ -298,7 +304,7 @@ class Poller:
                 self._log.error("poll_crashed", feed=urls.for_log(feed.url), error=repr(error), exc_info=True)
                 result = self._crashed(feed, error)
         self._finished += 1
-        await self._results.put(result)
+        await self._hand_over(result)
         if isinstance(result.outcome, ParseFailed | Pushed) or self._is_exempt(host):
             return True
         return self._learn(host, result.outcome)
@@ -351,7 +357,10 @@ class Poller:
         self._metrics.poll_seconds.observe((now - begun_at).total_seconds())
         made = parsed if isinstance(parsed, ParseFailed) else outcome
         marks = parsed.marks if isinstance(parsed, ParsedFeed) else b""
-        return PollResult(state, made, changes, now, feed.last_success_at, marks)
+        size = 0
+        if isinstance(made, Fetched):
+            size, made = len(made.body), replace(made, body=b"")
+        return PollResult(state, made, changes, now, feed.last_success_at, marks, size)
 
     def _request(self, feed: FeedState, source: Source | None) -> FetchRequest:
         proxy = (source.proxy if source else None) or self._proxy
@@ -435,7 +444,7 @@ class Poller:
                 await self._give_up_push(pushed, feed, f"{parsed.reason}: {parsed.detail}")
                 return
             state = polling.after_push(feed, polling.arrivals(changes, now), now)
-            await self._results.put(PollResult(state, pushed, changes, now, feed.last_success_at))
+            await self._hand_over(PollResult(state, pushed, changes, now, feed.last_success_at))
         except Exception as error:
             self._log.error("push_crashed", feed=urls.for_log(feed.url), error=repr(error), exc_info=True)
             await self._give_up_push(pushed, feed, "internal error")
@@ -480,16 +489,24 @@ class Poller:
         self._in_flight.difference_update(settled)
         self._claims.done(settled)
 
+    async def _hand_over(self, result: PollResult) -> None:
+        self._entries_waiting += len(result.changes.new)
+        await self._results.put(result)
+
     async def _batch(self) -> list[PollResult]:
         """The next results to commit together, once there are enough or none more is coming soon."""
         batch = [await self._results.get()]
-        until = asyncio.get_running_loop().time() + _PATIENCE
-        while self._lanes and self._results.qsize() < _BATCH and asyncio.get_running_loop().time() < until:
+        clock = asyncio.get_running_loop().time
+        until = clock() + _PATIENCE
+        while self._lanes and clock() < until:
+            if self._results.qsize() >= _BATCH or self._entries_waiting >= _BATCH_ENTRIES:
+                break
             await asyncio.sleep(_LOOK)
-        entries = 0
+        entries = len(batch[0].changes.new)
         while len(batch) < _BATCH and entries < _BATCH_ENTRIES and not self._results.empty():
-            entries += len(batch[-1].changes.new)
             batch.append(self._results.get_nowait())
+            entries += len(batch[-1].changes.new)
+        self._entries_waiting -= entries
         return batch
 
     async def _keep_lessons(self) -> None:
@@ -550,7 +567,7 @@ class Poller:
             status=outcome.status,
             added=len(changes.new),
             changed=len(changes.updated),
-            bytes=len(outcome.body) if isinstance(outcome, Fetched) else None,
+            bytes=result.size or None,
             took_ms=round(outcome.took * 1000),
             next=state.next_poll_at,
         )

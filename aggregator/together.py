@@ -3,7 +3,7 @@
     documents = Together(lambda wanted: database(store.last_documents, wanted))
     document = await documents.ask(feed_id, None)
 
-While one question is under way those that come up wait, and go along with the next: nobody waits for company.
+While one question is under way those that come up wait, and go along with the next.
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ AT_MOST = 100  # questions in one: bounds how long the store's thread is kept
 
 
 class Together(Generic[A, R]):
-    """Asks `answer` for many feeds at a time: arguments by feed id in, answers by feed id out."""
+    """Asks `answer` for many feeds at a time: arguments by feed id in, answers by feed id out.
 
-    def __init__(self, answer: Callable[[Mapping[int, A]], Awaitable[Mapping[int, R]]]) -> None:
-        self._answer = answer
+    The first question waits `patience` seconds for company.
+    """
+
+    def __init__(
+        self, answer: Callable[[Mapping[int, A]], Awaitable[Mapping[int, R]]], patience: float = 0.0
+    ) -> None:
+        self._answer, self._patience = answer, patience
         self._waiting: list[tuple[int, A, asyncio.Future[R]]] = []
         self._asking: asyncio.Task[None] | None = None
 
@@ -36,6 +41,7 @@ class Together(Generic[A, R]):
 
     async def _ask_all(self) -> None:
         try:
+            await asyncio.sleep(self._patience)
             while self._waiting:
                 await self._ask_some(self._next())
         finally:

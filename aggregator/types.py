@@ -327,6 +327,7 @@ class PollResult:
     polled_at: datetime | None = None
     last_success_at: datetime | None = None  # of the poll before
     marks: bytes = b""  # `ParsedFeed.marks`
+    size: int = 0  # of the document in bytes; `outcome` comes without it, as results wait for their turn
 
 
 # ---------------------------------------------------------------- stories
