@@ -50,7 +50,7 @@ from aggregator.workers import Workers
 Reply = TypeVar("Reply", bound=FetchOutcome | Answered)
 
 _BATCH = 200  # results a transaction; more only delays the first reader
-_BATCH_ENTRIES = 2000  # new entries, or about so many: a tenth of a second of the writer's time
+_BATCH_ENTRIES = 1000  # new entries, or about so many: 3 MB of text, and half a tenth of a second of the writer's time
 _PATIENCE = 0.25  # seconds that a result waits for company while other polls are under way: a transaction costs 1.5 ms
 _COMPANY = 0.01  # seconds that a question to the store waits for more of its kind
 _LOOK = 0.02  # seconds between two looks at how much company there is

@@ -164,7 +164,7 @@ def _size(runs: list[Run]) -> str:
 
 
 def _ratios(feeds: int, names: list[str], results: Results) -> Iterator[str]:
-    heads = ["CPU s a 1,000 feeds", "aim", "× bare loop", "share of reader's", "aim", "loop late, ms"]
+    heads = ["CPU s a 1,000 feeds", "aim", "× bare loop", "share of reader's", "aim", "loop late (held), ms"]
     yield _row(["ours, polling", *heads])
     yield _row(["---"] * 7)
     for phase, title in PHASES.items():
@@ -175,7 +175,7 @@ def _ratios(feeds: int, names: list[str], results: Results) -> Iterator[str]:
             if theirs := results.get((other, phase)):
                 shares[other] = cpu / median(run.pass_cpu for run in theirs)
         aim, share_aim = AIMS[phase]
-        late = max(run.said["late_ms"] for run in runs)
+        late, held = (max(run.said[name] for run in runs) for name in ("late_ms", "held_ms"))
         yield _row(
             [
                 title,
@@ -184,7 +184,7 @@ def _ratios(feeds: int, names: list[str], results: Results) -> Iterator[str]:
                 f"{shares[Raw.name]:.1f}",
                 f"{shares[Reader.name]:.3f}" if Reader.name in shares else "not run",
                 f"≤ {share_aim}",
-                f"{late:.0f}",
+                f"{late:.0f} ({held:.0f})",
             ]
         )
     yield ""

@@ -75,18 +75,22 @@ def parse(
             parsed = clean_feed(feed, url, known, now, "fast")
             unchanged = (*(read_before[place.mark] for place in old), *parsed.unchanged)
             return replace(parsed, unchanged=unchanged, marks=_marks(places, read_before, feed))
-    feed = fastlane.read(body)
-    if feed is not None:
-        feed.complaint = text.complaint
-        parsed = clean_feed(feed, url, known, now, "fast")
-        return replace(parsed, marks=_marks(places, {}, feed)) if places else parsed
-    if repaired := mended(text.body):
+    raw_feed = _by_fast_lane(text, body)
+    if raw_feed is None:
+        return _by_feedparser(text, url, known, now)
+    parsed = clean_feed(raw_feed, url, known, now, "fast")
+    is_repaired = raw_feed.complaint != text.complaint  # then what was read are not the bytes that came
+    return replace(parsed, marks=_marks(places, {}, raw_feed)) if places and not is_repaired else parsed
+
+
+def _by_fast_lane(text: Text, body: bytes | None = None) -> RawFeed | None:
+    feed, complaint = fastlane.read(body or text.body.encode("utf-8", "replace")), text.complaint
+    if feed is None and (repaired := mended(text.body)):
         mended_body, complaint = repaired
         feed = fastlane.read(mended_body.encode("utf-8", "replace"))
-        if feed is not None:
-            feed.complaint = complaint
-            return clean_feed(feed, url, known, now, "fast")
-    return _by_feedparser(text, url, known, now)
+    if feed is not None:
+        feed.complaint = complaint
+    return feed
 
 
 def _marks(places: list[Span], read_before: Mapping[bytes, bytes], feed: RawFeed) -> bytes:
