@@ -127,7 +127,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
     "socketserver": (),
     "subprocess": ("workers",),
     "multiprocessing": ("workers",),
-    "resource": ("workers", "ingest.child"),  # the child limits itself before it touches a document
+    "resource": ("workers", "ingest.child", "daemon"),  # the child limits itself, the daemon opens more files
 }
 
 # Reading a clock is an effect. These are edges; to everyone else the time is an argument.
