@@ -7,6 +7,7 @@ import pytest
 
 from aggregator.stories import classify, evaluate
 from aggregator.stories.classify import StoryText, decided, is_english
+from aggregator.stories.sections import MODELS, meaning_inputs
 from aggregator.stories.vectors import MODEL_DIR
 from aggregator.types import LABELS
 
@@ -47,7 +48,8 @@ def test_probabilities_sum_to_one_and_do_not_depend_on_the_batch(sectioner: clas
 
 def test_shares_of_words_and_bias_add_up_to_the_scores(sectioner: classify.Sectioner) -> None:
     model, (title, summary, _) = sectioner._model, CLEAR[3]
-    bias = (model.words.bias + model.letters.bias + model.meaning.bias) / (3 * model.temperature)
+    _, around = model.meaning.around(meaning_inputs(model.vectors, [title], [summary])[0])
+    bias = (model.words.bias + model.letters.bias + around) / (MODELS * model.temperature)
     shares = sum(row for word, row in model.shares(title, summary).items()) + bias
     assert np.allclose(shares, model.scores([title], [summary])[0], atol=0.3)  # punctuation has vectors and no name
 

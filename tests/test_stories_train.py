@@ -46,13 +46,30 @@ def test_labels_find_their_texts_in_the_stream(shared) -> None:
     assert set(train.read_labels()) <= set(stream)
 
 
-def test_the_temperature_follows_how_sure_the_scores_may_be() -> None:
+@needs_sklearn
+def test_the_calibration_follows_how_sure_the_scores_may_be_and_what_they_overlook() -> None:
     rows = [train.Row("t", "", LABELS[n % 5], None, 1.0) for n in range(100)]
     scores = np.zeros((100, 5), dtype=np.float32)
     scores[range(100), [n % 5 for n in range(100)]] = 1.0
     wrong = scores.copy()
     wrong[:60] = np.roll(wrong[:60], 1, axis=1)
-    assert train.best_temperature(scores, rows) < train.best_temperature(wrong, rows)
+    assert train.calibrated(scores, rows).temperature < train.calibrated(wrong, rows).temperature
+    # Every second row of the first label is taken for the second: the first deserves more than its scores.
+    biased = [train.Row("t", "", LABELS[0 if n % 10 == 1 else n % 5], None, 1.0) for n in range(100)]
+    offsets = train.calibrated(scores, biased).offsets
+    assert offsets[0] > 0 > offsets[1]
+
+
+def test_a_calibration_without_findings_changes_nothing() -> None:
+    scores = np.array([[1.0, 2.0, 0.0, 0.0, 0.5]], dtype=np.float32)
+    assert np.array_equal(train.Calibration()(scores), scores)
+
+
+def test_outlets_are_held_out_whole_and_each_once() -> None:
+    rows = [train.Row("t", "", "none", None, 1.0, outlet=name, origin="gold") for name in "aaabbbccdeffg"]
+    groups = train.outlet_groups(rows)
+    assert len(groups) == 4
+    assert sorted(name for group in groups for name in group) == sorted(set("abcdefg"))
 
 
 @pytest.mark.soak
@@ -60,7 +77,7 @@ def test_the_temperature_follows_how_sure_the_scores_may_be() -> None:
 def test_a_small_model_learns_saves_and_loads(tmp_path) -> None:
     vectors = Vectors.load()
     rows = list(train.read_invented())
-    model = train.fit(rows, vectors, temperature=0.9)
+    model = train.fit(rows, vectors, train.Calibration(0.9, (0.1, 0.0, 0.0, -0.1, 0.0)))
     train.save(model, tmp_path / "sections.npz")
     loaded = SectionModel.load(vectors, tmp_path / "sections.npz")
     titles, summaries = [r.title for r in rows], [r.summary for r in rows]

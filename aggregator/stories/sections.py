@@ -1,8 +1,9 @@
 """The trained section model: texts in, probabilities over the five labels out, each traceable to words.
 
-Three linear models see the same text as words and pairs, as letter groups, and as vectors; their scores are
-averaged and scaled by one temperature. All of it is linear, so every word's share in the scores is exact.
-`train.py` makes `model/sections.npz`; `classify` turns probabilities into verdicts.
+Three models see the same text as words and pairs, as letter groups, and as vectors; their scores are averaged and
+scaled by one temperature. The first two are linear, the third is a small network that is linear around every text: so
+every word's share in the scores is exact. `train.py` makes `model/sections.npz`; `classify` turns probabilities into
+verdicts.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aggregator.types import LABELS
 
 PARAMETERS = MODEL_DIR / "sections.npz"
 CACHED_WORDS = 200_000
+MODELS = 3  # words, letters, vectors: their scores are averaged
 
 Floats = NDArray[np.float32]
 
@@ -38,10 +40,29 @@ class TermModel:
 
 @dataclass(frozen=True, slots=True)
 class VectorModel:
-    """Weights on the vectors of the title (first half of the rows) and of the full text (second half)."""
+    """A network with one layer of rectified units on the vectors of the title (first half of the inputs) and of the
+    full text (second half): `hidden` is inputs by units, `weights` units by labels."""
 
+    hidden: Floats
+    hidden_bias: Floats
     weights: Floats
     bias: Floats
+
+    def scores(self, inputs: Floats) -> Floats:
+        """One row over LABELS per row of inputs."""
+        units: Floats = inputs @ self.hidden
+        units += self.hidden_bias
+        np.maximum(units, 0, out=units)
+        scores: Floats = units @ self.weights
+        scores += self.bias
+        return scores
+
+    def around(self, inputs: Floats) -> tuple[Floats, Floats]:
+        """The weights (inputs by labels) and the bias of the linear function that the network is at this one text."""
+        is_active = inputs @ self.hidden + self.hidden_bias > 0
+        weights: Floats = self.hidden[:, is_active] @ self.weights[is_active]
+        bias = np.asarray(self.hidden_bias[is_active] @ self.weights[is_active] + self.bias, dtype=np.float32)
+        return weights, bias
 
 
 class SectionModel:
@@ -64,7 +85,7 @@ class SectionModel:
             return cls(
                 _term_model(stored, "words"),
                 _term_model(stored, "letters"),
-                VectorModel(stored["meaning_weights"].astype(np.float32), stored["meaning_bias"]),
+                _vector_model(stored),
                 vectors,
                 float(stored["temperature"]),
             )
@@ -79,13 +100,13 @@ class SectionModel:
         for row, title, summary in zip(rows, titles, summaries, strict=True):
             row += self._term_scores(title, summary)
             row += self._letter_scores(title, summary)
-        rows /= 3 * self.temperature
+        rows /= MODELS * self.temperature
         return rows
 
     def shares(self, title: str, summary: str) -> dict[str, Floats]:
-        """Every word's part in the scores, pairs of words under their own name. What is left is the bias."""
+        """Every word's part in the scores, pairs of words under their own name. What is left is the biases'."""
         parts: dict[str, Floats] = {}
-        scale = 1 / (3 * self.temperature)
+        scale = 1 / (MODELS * self.temperature)
         for name, value in (
             *self._term_shares(title, summary),
             *self._letter_shares(title, summary),
@@ -157,17 +178,15 @@ class SectionModel:
     # ------------------------------------------------ vectors
 
     def _meaning_scores(self, titles: Sequence[str], summaries: Sequence[str]) -> Floats:
-        full = [features.full_text(t, s) for t, s in zip(titles, summaries, strict=True)]
-        both = np.hstack((self.vectors.encode(titles), self.vectors.encode(full)))
-        scores: Floats = both @ self.meaning.weights + self.meaning.bias
-        return scores
+        return self.meaning.scores(meaning_inputs(self.vectors, titles, summaries))
 
     def _meaning_shares(self, title: str, summary: str) -> list[tuple[str, Floats]]:
         width = self.vectors.width
+        around, _ = self.meaning.around(meaning_inputs(self.vectors, [title], [summary])[0])
         shares: list[tuple[str, Floats]] = []
         for text, weights in (
-            (title, self.meaning.weights[:width]),
-            (features.full_text(title, summary), self.meaning.weights[width:]),
+            (title, around[:width]),
+            (features.full_text(title, summary), around[width:]),
         ):
             rows = [
                 (word, self.vectors.table[list(ids)].sum(axis=0))
@@ -180,11 +199,22 @@ class SectionModel:
         return shares
 
 
+def meaning_inputs(vectors: Vectors, titles: Sequence[str], summaries: Sequence[str]) -> Floats:
+    """What `VectorModel` reads of texts: the vectors of title and of full text, side by side."""
+    full = [features.full_text(title, summary) for title, summary in zip(titles, summaries, strict=True)]
+    return np.hstack((vectors.encode(titles), vectors.encode(full)))
+
+
 def softmax(scores: Floats) -> Floats:
     """Probabilities, row by row."""
     raised: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
     raised /= raised.sum(axis=1, keepdims=True)
     return raised
+
+
+def _vector_model(stored: Mapping[str, NDArray[np.generic]]) -> VectorModel:
+    names = ("hidden", "hidden_bias", "weights", "bias")
+    return VectorModel(*(stored[f"meaning_{name}"].astype(np.float32) for name in names))
 
 
 def _term_model(stored: Mapping[str, NDArray[np.generic]], name: str) -> TermModel:
