@@ -137,9 +137,10 @@ class Publisher:
         """What is not on the shelf: a story by its ref, also one that moved or was pruned; archives; views."""
         if self._press is None:
             return None
-        if (feed := _FEED.fullmatch(path)) is not None and set(query) == {MIN_SOURCES}:
+        least = query.get(MIN_SOURCES, "")
+        if len(query) == 1 and least.isdecimal() and (feed := _FEED.fullmatch(path)) is not None:
             return await asyncio.get_running_loop().run_in_executor(
-                self._reader, self._narrowed, feed[1], feed[2], int(query[MIN_SOURCES])
+                self._reader, self._narrowed, feed[1], feed[2], int(least[:3])
             )
         if (view := views.asked_for(path, query)) is not None:
             call = asyncio.get_running_loop().run_in_executor

@@ -72,12 +72,14 @@ def test_what_is_no_feed_has_no_narrower_form(printed):
     _, publisher = printed
     assert ask(publisher, "/nosuch.atom", min_sources="2") is None
     assert ask(publisher, "/companies", min_sources="2") is None
+    assert ask(publisher, "/nosuch.atom", min_sources="two") is None
 
 
 def test_of_joined_stories_the_younger_leaves_the_feeds_and_the_older_does_not_come_anew(printed):
     desk, publisher = printed
     before = {item["title"]: item for item in json.loads(publisher.shelf.get("/news.json").body)["items"]}
     older, younger = (desk.of(f"https://{at}").ref for at in ("courier.example/c", "dispatch.example/d"))
+    publisher.newly_shown = ()  # as its reader does
     desk.tell("Echo", "E")
     publisher.publish()
     after = json.loads(publisher.shelf.get("/news.json").body)["items"]
