@@ -58,6 +58,9 @@ class Rediscovery:
         if feed.site_url is None or await self._database(self._store.remember, feed.feed_id, claim) is None:
             return
         page = await self._fetch(feed.site_url)
+        if page is None:  # its host wants patience, or is another process's: next time
+            await self._database(self._store.remember, feed.feed_id, lambda state: _unasked(state, feed))
+            return
         found = await self._feeds_of(page, feed) if isinstance(page, Fetched) else ()
         if not found:
             return
@@ -93,3 +96,9 @@ class Rediscovery:
         kind = document.headers.get("content-type")
         parsed = await self._workers.parse(document.body, document.final_url, kind, frozenset(), self._now())
         return parsed if isinstance(parsed, ParsedFeed) else None
+
+
+def _unasked(state: FeedState, before: FeedState) -> Mapping[str, object]:
+    """The memory of `state` with the finding that it had before."""
+    kept = {name: value for name, value in state.memory.items() if name != "discovery"}
+    return kept | ({"discovery": before.memory["discovery"]} if "discovery" in before.memory else {})

@@ -177,7 +177,9 @@ class Subscriber:
         hub, proxy = question.hub_url, self._poller.proxy
         answer = await self._poller.in_turn(hub, lambda: self._fetcher.post(hub, form, proxy))
         if answer is None:
-            return  # its host wants patience: the question comes up again
+            before = changed[0]
+            await self._change(token, lambda old: websub.not_asked(old, before, now), now)
+            return
         after = self._now()
         changed = await self._change(token, lambda old: websub.after_answer(old, answer, after), after)
         is_heard = isinstance(answer, Answered) and 200 <= answer.status < 300

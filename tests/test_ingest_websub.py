@@ -147,6 +147,15 @@ def test_an_answer_that_comes_after_the_verification_changes_nothing():
     assert websub.after_answer(verified, answered(500), NOW + timedelta(seconds=2)) == verified
 
 
+def test_a_question_that_could_not_go_out_counts_for_nothing():
+    before = websub.after_answer(ASKED, answered(403), NOW)
+    later = NOW + DAY
+    after = websub.not_asked(websub.asking(before, later), before, later)
+    assert after == replace(before, ask_at=later + MINUTE)
+    verified = websub.verified(websub.asking(ASKED, later), query(), later + MINUTE)
+    assert websub.not_asked(verified, ASKED, later) == verified
+
+
 # ---------------------------------------------------------------- verification
 
 

@@ -16,7 +16,9 @@ from service import Service, an_rss
 from aggregator import config as configuration
 from aggregator import status
 from aggregator.daemon import log
+from aggregator.ingest.fetch import Fetcher, FetchPolicy
 from aggregator.pipeline import Pipeline
+from aggregator.rediscovery import Rediscovery
 
 ONE = ("r1", "Quillon opens a plant in Brno")
 DAY = timedelta(days=1)
@@ -131,6 +133,39 @@ def test_a_feed_that_may_come_back_is_not_looked_for(tmp_path, dead, day):
     report, origin = lived(tmp_path, {"/": a_page("/new.xml")}, day, dead=dead)
     assert asked(origin) == []
     assert report["discovery"] is None
+
+
+class Impatient:
+    """A poller whose hosts all want to be left alone."""
+
+    proxy = None
+
+    async def in_turn(self, url: str, question: object) -> None:
+        """Nothing can be asked now."""
+
+
+def test_a_site_whose_host_wants_patience_is_asked_later(tmp_path):
+    async def run() -> list[object]:
+        async with Origin() as origin:
+            clock = Clock()
+            origin.script("/feed", a_feed(origin), Answer(410))
+            origin.script("/", a_page("/new.xml"))
+            origin.script("/new.xml", Answer(body=an_rss(ONE)))
+            config = configuration.load(Service(tmp_path, [origin.url("/feed")]).config, {})
+            async with Pipeline.opened(config, log(), parsers=1, now=clock) as pipeline:
+                for _ in range(2):
+                    await pipeline.poll(await pipeline.feeds_to_poll((), everything=True))
+                impatient: Any = Impatient()
+                store, database, workers = pipeline.store, pipeline.database, pipeline.workers
+                async with Fetcher(FetchPolicy()) as fetcher:
+                    assert await Rediscovery(store, database, impatient, fetcher, workers, log(), clock).tick() == 1
+                before = pipeline.store.feeds()[0].memory.get("discovery")
+                await pipeline.rediscover()
+                found = pipeline.store.feeds()[0].memory["discovery"]["found"]
+                await pipeline.stop()
+                return [before, found == [origin.url("/new.xml")]]
+
+    assert asyncio.run(run()) == [None, True]
 
 
 def test_status_shows_the_offer_until_the_feed_is_back(tmp_path):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+from contextlib import ExitStack
 
 from hub import Hub, running_hub
 from origin import Answer, Origin, served
-from service import Service, an_rss, get
+from service import BMN, Service, an_rss, free_port, get
 from service import wait_for as wait_so_long
 
 ONE, TWO, THREE = ("p1", "Quillon opens a plant in Brno"), ("p2", "Fernbank buys Otterly"), ("p3", "Tarn cuts 300 jobs")
@@ -100,3 +102,23 @@ def test_without_a_public_address_nothing_is_subscribed_and_check_says_so(tmp_pa
     assert "websub.subscribe: hubs cannot reach site.public_url (http://192.168.7.7/news is private)" in said.stderr
     assert "push_off" in service.log()
     assert hub.asked == []
+
+
+def test_what_a_web_server_takes_a_poller_reads(tmp_path, postgres_url):
+    """Three processes on one database: the callback is answered by one that polls nothing."""
+    with served(Origin()) as origin, running_hub() as hub, ExitStack() as stack:
+        topic = origin.url("/feed")
+        origin.script("/feed", with_hub(hub, topic, ONE))
+        service = Service(tmp_path, [topic], postgres_url, websub={"subscribe": True}, polling=SLOW)
+        for role, admin in (("web", service.admin_port), ("poll", free_port()), ("edit", free_port())):
+            command = [*BMN, "run", "--role", role, "--config", str(service.config)]
+            log = stack.enter_context((tmp_path / f"{role}.log").open("w"))
+            process = subprocess.Popen([*command, "--admin-listen", f"127.0.0.1:{admin}"], stdout=log, stderr=log)
+            stack.callback(process.wait, 30)
+            stack.callback(process.terminate)
+        hub.wait_for_subscriber(topic)
+        assert hub.push(topic, an_rss(TWO)) == 202
+        wait_for(lambda: titles(service) == {ONE[1], TWO[1]}, about="the pushed entry, served by the web server")
+        assert len(origin.asked_for("/feed")) == 1
+    assert " push feed=" in (tmp_path / "poll.log").read_text()
+    assert "Traceback" not in "".join((tmp_path / f"{role}.log").read_text() for role in ("web", "poll", "edit"))

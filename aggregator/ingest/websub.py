@@ -159,6 +159,20 @@ def asking(subscription: Subscription, now: datetime) -> Subscription:
     )
 
 
+def not_asked(subscription: Subscription, before: Subscription, now: datetime) -> Subscription:
+    """After `asking` where the question could not go out, as its host wants patience: as `before`, in a minute."""
+    if subscription.asked_at != now or subscription.verified_at != before.verified_at:
+        return subscription
+    return replace(
+        subscription,
+        state=before.state,
+        asked_at=before.asked_at,
+        failures=before.failures,
+        reason=before.reason,
+        ask_at=now + timedelta(minutes=1),
+    )
+
+
 def after_answer(subscription: Subscription, answer: Answered | FetchFailed, now: datetime) -> Subscription:
     """After the hub's answer to `asking`. Acceptance changes nothing, only verification does."""
     if subscription.asked_at is None or (subscription.verified_at or subscription.asked_at) > subscription.asked_at:
