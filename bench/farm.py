@@ -3,8 +3,8 @@
     python -m bench.farm [--feeds 1000] [--rounds 3] [--peers reader,newsboat] [--tool ../shared/tools/feedfarm.py]
 
 Three phases: every feed new, every feed answers 304, a fifth of the feeds has one or two new entries. Each contender
-keeps its own database over them. Ours is measured twice: polling alone (fetched, parsed, sanitised, committed: what the
-peers do), and `bmn poll --all` (grouped into stories, filed and published as well). Needs the generator of the farm,
+keeps its own database over them. Ours is polling alone (fetched, parsed, sanitised, committed: what the peers do), and
+with --whole also `bmn poll --all` (grouped into stories, filed and published as well). Needs the generator of the farm,
 nginx, and for the peers newsboat and a virtual environment with `reader`, which is made in the cache folder.
 """
 
@@ -56,9 +56,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--feeds", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3, help="of ours and the bare loop, in each phase")
-    parser.add_argument("--peer-rounds", type=int, default=1, help="of each peer, in each phase")
+    parser.add_argument("--peer-rounds", type=int, default=1, help="of each peer and of the whole pass, in each phase")
     parser.add_argument("--peers", default="reader,newsboat", help="which of reader, newsboat; '' for none")
-    parser.add_argument("--no-pass", action="store_true", help="leave out `bmn poll --all`")
+    parser.add_argument("--whole", action="store_true", help="also `bmn poll --all`: grouped, filed and published")
     parser.add_argument("--tool", help="feedfarm.py (default: shared/tools beside the repository)")
     parser.add_argument("--cache", default=os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")) + "/bmn-bench")
     parser.add_argument("--port", type=int, default=8100, help="first of the three that the farm's server takes")
@@ -72,7 +72,7 @@ def _tool(given: str | None) -> Path | None:
 
 def _contenders(options: argparse.Namespace, cache: Path, work: Path, farm: Farm) -> list[Contender]:
     chosen: list[Contender] = [Raw(work, farm.urls), OurPolling(work, farm.sources)]
-    if not options.no_pass:
+    if options.whole:
         chosen.append(OurPass(work, farm.sources))
     for name in filter(None, options.peers.split(",")):
         peer = {"reader": Reader, "newsboat": Newsboat}[name](work, farm.urls, cache)
@@ -121,7 +121,7 @@ def contest(farm: Farm, contenders: list[Contender], rounds: int, peer_rounds: i
             if phase == "some":
                 farm.advance()
             for one in contenders:
-                if number >= (peer_rounds if one.is_peer else rounds):
+                if number >= (peer_rounds if one.is_slow else rounds):
                     continue
                 if phase == "first":
                     one.begin()

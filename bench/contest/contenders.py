@@ -17,10 +17,11 @@ THREADS = 8  # of newsboat's reload; it waits for origins in them
 
 
 class Contender:
-    """One that polls the farm. `begin` takes away what it remembers, `poll` asks every feed once."""
+    """One that polls the farm. `begin` takes away what it remembers, `poll` asks every feed once; slow ones take part
+    in fewer rounds."""
 
     name = ""
-    is_peer = False
+    is_slow = False
 
     def __init__(self, work: Path, listing: Path, cache: Path | None = None) -> None:
         self.folder = work / self.name.replace(" ", "-").replace(",", "")
@@ -68,6 +69,7 @@ class OurPolling(Contender):
 
 class OurPass(OurPolling):
     name = "ours, whole pass"
+    is_slow = True
     command = ("-m", "aggregator.cli", "poll", "--all", "--json", "--config")
 
 
@@ -75,7 +77,7 @@ class Reader(Contender):
     """PyPI's `reader` in a virtual environment of its own; a worker a core, its documentation's way to be quick."""
 
     name = "reader"
-    is_peer = True
+    is_slow = True
 
     @property
     def _python(self) -> Path:
@@ -101,7 +103,7 @@ class Newsboat(Contender):
     """Debian's newsboat, in a folder of its own; it does not say what its start cost."""
 
     name = "newsboat"
-    is_peer = True
+    is_slow = True
 
     def missing(self) -> str:
         return "" if shutil.which("newsboat") else "not installed"
