@@ -173,13 +173,15 @@ class Editor:
         """Put in force what people merged and split since the last time; how many corrections. The index follows."""
         if self._heeded is None:
             self._heeded = int(self._store.note(_HEEDED) or 0)
-        fresh = [each for each in self._store.corrections(self._heeded) if each.kind in ("merge", "split")]
+        since = self._store.corrections(self._heeded)
+        fresh = [each for each in since if each.kind in ("merge", "split")]
         for correction in fresh:
             self._heed(correction)
         if fresh:
             self._tell_index(self._store.corrections())
-            self._heeded = fresh[-1].correction_id
-            self._store.set_note(_HEEDED, str(self._heeded))
+            self._store.set_note(_HEEDED, str(fresh[-1].correction_id))
+        if since:
+            self._heeded = since[-1].correction_id
         return len(fresh)
 
     def _heed(self, correction: Correction) -> None:
