@@ -48,6 +48,32 @@ def test_systemd_accepts_the_unit(unit: Path) -> None:
 
 
 @needs_systemd
+@pytest.mark.parametrize("role", ["poll", "edit", "web"])
+def test_systemd_accepts_the_units_of_one_role(root: Path, tmp_path: Path, role: str) -> None:
+    text = (root / "deploy" / f"bmn-{role}@.service").read_text("utf-8")
+    assert f"ExecStart={BMN} run --role {role} " in text
+    copy = tmp_path / f"bmn-{role}@8091.service"
+    copy.write_text(text.replace(BMN, "/bin/true"), "utf-8")
+    result = run("systemd-analyze", "verify", copy)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("role", ["poll", "edit", "web"])
+def test_the_units_of_one_role_are_hardened_as_the_whole(root: Path, role: str) -> None:
+    """What differs is what it runs, how long it keeps trying, and what several instances share."""
+    whole = _settings(root / "deploy" / "bmn.service")
+    part = _settings(root / "deploy" / f"bmn-{role}@.service")
+    own = {"Description", "ExecStart", "StartLimitIntervalSec", "StartLimitBurst", "User", "RuntimeDirectory"}
+    assert {key for key in whole.keys() | part.keys() if whole.get(key) != part.get(key)} <= own
+    assert part["RuntimeDirectory"] == "%p-%i", "one instance that stops must not take the others' sockets"
+
+
+def _settings(unit: Path) -> dict[str, str]:
+    lines = unit.read_text("utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+@needs_systemd
 def test_systemd_would_complain_about_a_wrong_key(unit: Path) -> None:
     unit.write_text(unit.read_text("utf-8").replace("PrivateTmp=", "PrivateTemp="), "utf-8")
     assert "PrivateTemp" in run("systemd-analyze", "verify", unit).stderr
