@@ -354,8 +354,35 @@ def test_a_page_is_asked_for_once_and_kept():
     provider = Provider(abc=STORY)
     site = PublicSite(Shelf(SHELF), provider)
     for _ in range(3):
-        ask("/story/abc?x=1", site=site)
-    assert provider.asked == [("/story/abc", {"x": "1"})]
+        ask("/story/abc", site=site)
+    assert provider.asked == [("/story/abc", {})]
+
+
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        ("/story/abc?utm_source=x&fbclid=y", ("/story/abc", {})),
+        ("/story/abc?page=2", ("/story/abc", {})),
+        ("/label/ipo?utm_medium=mail&page=2", ("/label/ipo", {"page": "2"})),
+        ("/label/ipo.atom?page=2&gclid=1", ("/label/ipo.atom", {})),
+        ("/2026/03/04?ref=x", ("/2026/03/04", {})),
+        ("/story/abc?" + "&".join(f"x{n}=1" for n in range(500)), ("/story/abc", {})),
+    ],
+)
+def test_parameters_that_mean_nothing_here_are_as_good_as_not_there(target, asked):
+    provider = Provider(**{"abc": STORY, "ipo": STORY, "ipo.atom": STORY, "04": STORY})
+    assert ask(target, site=PublicSite(Shelf(SHELF), provider)).status == 200
+    assert provider.asked == [asked]
+
+
+def test_made_up_parameters_make_one_page_and_push_nothing_out():
+    provider = Provider(abc=STORY, other=STORY)
+    site = PublicSite(Shelf(SHELF), provider, kept=5)
+    ask("/story/other", site=site)
+    for n in range(50):
+        assert ask(f"/story/abc?utm_campaign={n}&x{n}={n}", site=site).status == 200
+    ask("/story/other", site=site)
+    assert provider.asked == [("/story/other", {}), ("/story/abc", {})]
 
 
 def test_the_cache_is_bounded_and_misses_push_nothing_out():

@@ -25,6 +25,7 @@ from aggregator.publish.answers import (
 from aggregator.publish.cache import PageCache
 from aggregator.publish.negotiate import preferred_type
 from aggregator.publish.shelf import Shelf
+from aggregator.publish.views import parameters
 from aggregator.types import Rendered
 
 NOT_FOUND = "404"  # the shelf's page for what is not there; no path is spelled so
@@ -141,7 +142,8 @@ class PublicSite:
         if is_merged_feed(path) and path in self._shelf.documents:
             query = {MIN_SOURCES: _asked_least(target) or "1"}  # nothing else: each query is kept apart
         else:
-            query = _query(target)
+            meant = parameters(path)  # the cache is kept by what is meant: made-up parameters must not fill it
+            query = {name: value for name, value in _query(target).items() if name in meant}
         page, ready = await self._page(path, query)
         if page is None:
             return self._not_found(path, headers)

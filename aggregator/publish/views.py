@@ -60,6 +60,13 @@ def asked_for(path: str, query: Mapping[str, str]) -> Asked | None:
     return None
 
 
+def parameters(path: str) -> frozenset[str]:
+    """The query's parameters that say something at this address. Any other is as good as not there: what campaigns and
+    networks append to links they share must neither hide a page nor make another one of it."""
+    match = _ADDRESS.fullmatch(path)
+    return frozenset({"page"}) if match is not None and not match["ending"] else frozenset()
+
+
 def date_of(name: str) -> date | None:
     """`2026/11/24` as a date, None where there is no such day."""
     try:
