@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.ingest.addresses import networks
-from aggregator.ingest.hosts import EASE_AFTER, MAX_SPACING, SPACING, HostState, host_after, spread
+from aggregator.ingest.hosts import EASE_AFTER, MAX_SPACING, SPACING, HostState, host_after, spread, turn
 from aggregator.ingest.polling import PollPolicy
 from aggregator.types import FailureReason, FeedState, FetchFailed, NotModified, Validators
 
@@ -149,3 +149,19 @@ def test_no_host_is_ever_asked_in_a_burst_and_no_feed_is_lost(hosts, per_host, s
         assert all(later - earlier >= spacing * 0.999 for earlier, later in pairwise(starts))
         assert all(start <= horizon + 0.001 for start in starts)
         assert sum(lane.host == host for lane in layout.lanes) <= per_host
+
+
+@pytest.mark.parametrize(
+    ("host", "wait"),
+    [
+        (HOST, 0),
+        (replace(HOST, last_at=NOW), SPACING),
+        (replace(HOST, last_at=NOW - 5 * SECOND), 0),
+        (replace(HOST, last_at=NOW - 5 * SECOND, spacing=60.0), 55),
+        (replace(HOST, last_at=NOW, until=NOW + 90 * SECOND), 90),
+    ],
+)
+def test_a_question_beside_the_polls_waits_for_its_turn_and_takes_it(host, wait):
+    waited, after = turn(host, NOW)
+    assert waited == wait
+    assert turn(after, NOW)[0] == wait + host.spacing

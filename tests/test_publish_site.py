@@ -503,3 +503,44 @@ def test_a_new_edition_is_seen_at_once():
     assert ask("/news.atom", site=site).body == b"new"
     shelf.replace({})
     assert ask("/news.atom", site=site).status == 404
+
+
+# ---------------------------------------------------------------- callbacks of hubs
+
+
+class Hooks:
+    """Answers with what it was asked."""
+
+    async def asked(self, token: str, query: Any) -> Answer:
+        return Answer(200, (), f"{token} {query.get('hub.mode')}".encode())
+
+    async def expects(self, token: str) -> int | Answer:
+        return len(token)
+
+    async def brought(self, token: str, headers: Any, body: bytes) -> Answer:
+        return Answer(202, (), token.encode() + body)
+
+
+@pytest.mark.parametrize("prefix", ["", "/desk"])
+def test_hubs_are_led_to_who_knows_them(prefix):
+    site = PublicSite(Shelf(SHELF), prefix=prefix, hooks=Hooks())
+    asked = ask(f"{prefix}/websub/abc?hub.mode=subscribe", site=site)
+    assert (asked.status, asked.body) == (200, b"abc subscribe")
+    assert site.at_once("POST", f"{prefix}/websub/abc", {}) is None
+    assert asyncio.run(site.expects(f"{prefix}/websub/abc", {})) == 3
+    assert asyncio.run(site.take(f"{prefix}/websub/abc", {}, b"!")).body == b"abc!"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE"])
+def test_other_methods_are_no_hubs(method):
+    assert ask("/websub/abc", method, PublicSite(Shelf(SHELF), hooks=Hooks())).status == 405
+
+
+def test_without_callbacks_there_are_none():
+    assert ask("/websub/abc").status == 404
+    assert ask("/websub/abc", "POST").status == 405
+
+
+def test_a_query_of_a_thousand_fields_is_no_query():
+    site = PublicSite(Shelf(SHELF), hooks=Hooks())
+    assert ask("/websub/abc?" + "&".join(f"a{n}=1" for n in range(1000)), site=site).body == b"abc None"
