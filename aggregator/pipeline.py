@@ -267,6 +267,9 @@ class Pipeline:
                 for delay in await self.database(self.store.mark_shown, shown, self.now()):
                     self.metrics.freshness.labels("republished").observe(delay)
             self.publisher.newly_shown = ()
+            if self.is_editor and (risen := self.publisher.newly_top):
+                await self.database(self.store.mark_top, risen, self.now())
+            self.publisher.newly_top = ()
             self._progressed("publish")
             return changed
 

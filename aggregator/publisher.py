@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from aggregator import briefing
@@ -20,7 +20,9 @@ from aggregator.daemon import Log
 from aggregator.metrics import Metrics
 from aggregator.publish import archive, views
 from aggregator.publish.edition import Press
+from aggregator.publish.merge import sections_of
 from aggregator.publish.pages import Pages
+from aggregator.publish.ranking import risen
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import MIN_SOURCES, Page
@@ -33,6 +35,8 @@ _FEED = re.compile(r"/([^/]+)\.(atom|rss|json)")
 _STORY = re.compile(r"/story/([a-z2-7]{10})")
 _DIGEST = re.compile(r"/digest/([0-9]{4}-(?:[0-9]{2}-[0-9]{2}|w[0-9]{2}))")
 _DIGESTS = 30  # in the feed of briefings
+_TOP = 60  # stories in the feed of top stories
+_TOP_AGE = timedelta(days=14)  # how far back it goes
 _RELATED = 6
 
 
@@ -48,6 +52,7 @@ class Publisher:
         self._press: Press | None = None
         self._published_stamp: object = None
         self._shown: set[UUID] = set()
+        self.newly_top: tuple[UUID, ...] = ()  # to come among the top stories; its reader empties it
         self.newly_shown: tuple[UUID, ...] = ()  # in the feeds by now and not before; its reader empties it
 
     def configure(self, config: Config) -> None:
@@ -64,6 +69,7 @@ class Publisher:
             FeedSettings(feed.slug, feed.title or "", tuple(feed.sections), feed.items, feed.min_sources)
             for feed in config.feeds
         ]
+        feeds.append(FeedSettings("top", f"{config.site.title}: top stories", items=_TOP, only_top=True))
         content = ContentSettings(config.content.text, config.content.excerpt_words, config.content.images)
         self._press = Press(site, feeds, content, self.shelf.documents)
         self._has_digests = config.digest.at is not None
@@ -83,6 +89,8 @@ class Publisher:
     def stories(self) -> tuple[Story, ...]:
         """What an edition is printed from: the newest stories of every merged feed and section."""
         stories: dict[str, Story] = {}
+        for story in self._store.top(self._now() - _TOP_AGE, _TOP):
+            stories[story.ref] = story
         for sections, limit, min_sources in self.press.wanted.values():
             for story in self._store.newest(sections, limit, min_sources):
                 stories[story.ref] = story
@@ -124,6 +132,8 @@ class Publisher:
         return True
 
     def _note_shown(self, stories: tuple[Story, ...]) -> None:
+        filed = [story for story in stories if sections_of(story) and story.withheld is None]
+        self.newly_top = tuple(story.story_id for story in risen(filed, filed, self._now()))
         new = (story.story_id for story in stories if story.story_id not in self._shown)
         self.newly_shown = (*self.newly_shown, *new)
         self._shown = {story.story_id for story in stories}
@@ -190,7 +200,10 @@ class Publisher:
         if of_slug is None:
             return None
         feed = of_slug.narrowed(min_sources, press.site.title)
-        stories = self._store.newest(feed.sections, feed.items, feed.min_sources)
+        if feed.only_top:
+            stories = self._store.top(self._now() - _TOP_AGE, feed.items)
+        else:
+            stories = self._store.newest(feed.sections, feed.items, feed.min_sources)
         return Page(200, press.narrowed(feed, stories, ending))
 
     def _story_page(self, ref: str) -> Page | None:

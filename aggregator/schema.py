@@ -127,6 +127,7 @@ stories = sa.Table(
     sa.Column("updated_at", Time, nullable=False, index=True),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("shown_at", Time),  # when it first stood in a published feed
+    sa.Column("top_at", Time),  # when it came into the feed of top stories
     sa.Column("redirect_to", StoryId),  # the story it was merged into; then it has no entries
     # No foreign key: the two would point at each other. `save_grouping` checks it.
     sa.Column("lead_entry_id", Id, nullable=False),
@@ -146,6 +147,12 @@ stories = sa.Table(
     # `sources` behind the order, so that a minimum of them is judged within the index.
     sa.Index("ix_stories_section_published", "section", "published", "sources"),
     sa.Index("ix_stories_published", "published", "sources"),
+    sa.Index(
+        "ix_stories_top_at",
+        "top_at",
+        sqlite_where=sa.text("top_at IS NOT NULL"),
+        postgresql_where=sa.text("top_at IS NOT NULL"),
+    ),
     sa.Index(
         "ix_stories_second_published",
         "second",

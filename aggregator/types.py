@@ -440,7 +440,8 @@ class Story:
     `duplicates` the copies. `published` is fixed when the story begins and decides its place in the feeds;
     `updated_at` moves only when something that readers see changed. `withheld` says what keeps it out of every feed
     and page (`rule`, `language`), None: nothing; `boost` is what the operator's rules multiply its rank by; `language`
-    is None where neither feed nor words tell. `labels` are those of its `events` and whatever the rules add."""
+    is None where neither feed nor words tell. `labels` are those of its `events` and whatever the rules add;
+    `top_at` is when it came among the top stories, None where it did not."""
 
     story_id: UUID
     ref: str
@@ -457,6 +458,7 @@ class Story:
     boost: float = 1.0
     is_filed_by_hand: bool = False
     events: tuple[Event, ...] = ()
+    top_at: datetime | None = None
 
     @property
     def sources(self) -> tuple[SourceRef, ...]:

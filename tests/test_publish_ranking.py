@@ -10,7 +10,19 @@ from builders import NOW, a_source_ref, a_stored_entry, a_story, ago
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.publish.ranking import COPY, HALF_LIFE, Quota, rank, ranked, weight, why, within
+from aggregator.publish.ranking import (
+    COPY,
+    HALF_LIFE,
+    TOP_AT_ONCE,
+    TOP_PER_DAY,
+    Quota,
+    rank,
+    ranked,
+    risen,
+    weight,
+    why,
+    within,
+)
 from aggregator.types import SourceRef, StoredEntry, Story
 
 
@@ -117,3 +129,47 @@ def test_the_order_of_arrival_does_not_matter(order):
     stories = [told(n + 1, hours=n % 3) for n in range(8)]
     assert ranked([stories[n] for n in order], 4, Quota(2, 2)) == ranked(stories, 4, Quota(2, 2))
     assert max(story.published for story in stories) <= NOW
+
+
+# ---------------------------------------------------------------- top stories
+
+
+def heavy(number: int, hours: float = 1, section: str = "tech") -> Story:
+    return told(100 + 2 * number, 101 + 2 * number, hours=hours, section=section)
+
+
+def topped(stories: list[Story], hours: float) -> list[Story]:
+    return [replace(story, top_at=ago(hours=hours)) for story in stories]
+
+
+def test_what_comes_among_the_top_stories():
+    light, old = told(1), heavy(1, hours=25)
+    good = [heavy(n, hours=n) for n in range(2, 8)]
+    assert risen([light, old, *good], [], NOW) == good[:TOP_AT_ONCE]
+    boosted = told(1, boost=2.0)
+    assert risen([boosted], [], NOW) == [boosted]
+
+
+def test_no_more_than_so_many_a_day_and_not_all_at_once():
+    good = [heavy(n, section=("tech", "companies", "economics")[n % 3]) for n in range(40)]
+    came: list[Story] = []
+    for hour in range(48):
+        now = ago(hours=-hour)
+        fresh = [replace(story, published=now) for story in good if story.story_id not in {s.story_id for s in came}]
+        came += [replace(story, top_at=now) for story in risen(fresh, came, now)]
+        day = [story for story in came if (now - story.top_at) < timedelta(days=1)]
+        assert len(day) <= TOP_PER_DAY
+        assert len([story for story in day if (now - story.top_at) < timedelta(hours=2)]) <= TOP_AT_ONCE
+    assert len(came) >= 2 * TOP_PER_DAY
+
+
+def test_one_section_or_source_is_not_the_whole_day():
+    tech = topped([heavy(n) for n in range(TOP_PER_DAY // 2)], hours=5)
+    assert risen([heavy(50)], tech, NOW) == []
+    assert len(risen([heavy(50, section="marketing")], tech, NOW)) == 1
+    one = topped([told(1, 200 + n, section="economics") for n in range(TOP_PER_DAY // 4)], hours=5)
+    assert risen([told(1, 300, section="marketing")], one, NOW) == []
+
+
+def test_a_story_comes_once():
+    assert risen(topped([heavy(1)], hours=30), [], NOW) == []

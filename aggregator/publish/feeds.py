@@ -134,6 +134,8 @@ def _head(feed: FeedSettings, site: SiteSettings, extension: str, updated: datet
 
 def description_of(feed: FeedSettings) -> str:
     """What is in the feed, in one sentence."""
+    if feed.only_top:
+        return "The stories that most publishers tell, a dozen a day at most."
     if feed.about:
         return feed.about
     named = feed.sections if len(feed.sections) == 1 else (*feed.sections[:-2], " and ".join(feed.sections[-2:]))

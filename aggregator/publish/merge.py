@@ -21,6 +21,8 @@ def choose(stories: Iterable[Story], feed: FeedSettings) -> tuple[Story, ...]:
 def belongs(story: Story, feed: FeedSettings) -> bool:
     """Whether the feed wants the story: one of its sections, enough sources. One that is withheld never, an unsure one
     only where the feed asks for UNSURE."""
+    if feed.only_top and story.top_at is None:
+        return False
     if story.withheld is not None or len(story.sources) < feed.min_sources:
         return False
     kinds = sections_of(story) or ((UNSURE,) if story.sectioning.section is None else ())

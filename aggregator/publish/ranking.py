@@ -18,6 +18,9 @@ from aggregator.urls import publisher_key
 
 HALF_LIFE = timedelta(hours=8)  # a front page is new in the morning, at noon and in the evening
 COPY = 0.25  # what a publisher adds that only reprints; wire copy on forty sites is no forty witnesses
+TOP_PER_DAY = 12  # stories that come among the top ones in any 24 hours
+TOP_AT_ONCE = 3  # of them in any two hours: the morning must not use up the day
+TOP_WEIGHT = 2.0  # two publishers, or one that the operator's rules or weights call as good
 _LEAST = 1e-6  # of a source that the operator weighs nothing
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -63,6 +66,19 @@ def ranked(stories: Iterable[Story], count: int, quota: Quota = Quota()) -> list
         chosen += [story for story in order if story.story_id not in taken][: count - len(chosen)]
         chosen.sort(key=lambda story: (-rank(story), story.ref))
     return chosen
+
+
+def risen(stories: Iterable[Story], top: Iterable[Story], now: datetime) -> list[Story]:
+    """The stories that come among the top ones now, the highest first: of the last day, heavy enough, within the
+    quotas. `top` are those that came in the last day. Once in, a story stays: readers have seen it."""
+    already = [story for story in top if story.top_at is not None and now - story.top_at < timedelta(days=1)]
+    lately = sum(1 for story in already if story.top_at is not None and now - story.top_at < timedelta(hours=2))
+    room = min(TOP_PER_DAY - len(already), TOP_AT_ONCE - lately)
+    if room <= 0:
+        return []
+    fit = [s for s in stories if s.top_at is None and now - s.published < timedelta(days=1) and weight(s) >= TOP_WEIGHT]
+    order = sorted(fit, key=lambda story: (-rank(story), story.ref))
+    return within(order, room, Quota(per_source=TOP_PER_DAY // 4, per_section=TOP_PER_DAY // 2), already)
 
 
 def within(order: Sequence[Story], count: int, quota: Quota, already: Iterable[Story] = ()) -> list[Story]:

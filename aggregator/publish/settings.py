@@ -64,6 +64,7 @@ class FeedSettings:
     query: str = ""
     about: str = ""
     heading: str = ""
+    only_top: bool = False
 
     def narrowed(self, min_sources: int, site_title: str) -> FeedSettings:
         """The feed of those of its stories that so many sources tell: a feed of its own, with an id of its own."""

@@ -563,6 +563,16 @@ class Store:
         with self._database.read() as connection:
             return stories.is_buried(connection, since, until)
 
+    def top(self, since: datetime, limit: int) -> list[Story]:
+        """The stories that came among the top ones since then, by `published`, the newest first."""
+        with self._database.read() as connection:
+            return stories.select(connection, StoryFilter(top_since=since), limit)
+
+    def mark_top(self, story_ids: Iterable[UUID], now: datetime) -> None:
+        """Note that these stories came among the top ones; the first time counts."""
+        with self._edit() as connection:
+            stories.mark_top(connection, story_ids, now)
+
     def stories_changed_since(self, since: datetime) -> list[Story]:
         """The stories whose `updated_at` is `since` or later, by `published`, the newest first."""
         with self._database.read() as connection:

@@ -93,7 +93,7 @@ def filed_by_feed(connection: sa.Connection) -> dict[int, dict[str, int]]:
 
 def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
     """Newest change and number of stories, a sum over what is shown of their sources, and the numbers of
-    archived months and digests."""
+    archived months, digests and top stories."""
     # Apart, each is answered from an index; a merge moves `updated_at`, a pruned story the number.
     newest = connection.scalar(sa.select(sa.func.max(stories.c.updated_at)))
     told = connection.scalar(sa.select(sa.func.count()).select_from(stories)) or 0
@@ -101,7 +101,8 @@ def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
         feeds.c.feed_id
     )
     names = hash(tuple(tuple(row) for row in connection.execute(shown)))
-    return (newest or 0, told, names, _count(connection, archives), _count(connection, digests))
+    top = _count(connection, stories, stories.c.top_at.is_not(None))
+    return (newest or 0, told, names, _count(connection, archives), _count(connection, digests), top)
 
 
 def freshness(connection: sa.Connection, since: datetime) -> Freshness:

@@ -69,7 +69,7 @@ def save_grouping(
     existing = _existing(connection, {record.story_id.bytes for record in records})
     if records:
         # What a person files meanwhile must not be undone by a pass that began before: see `filing`.
-        keep = ("created_at", "published", "shown_at", "is_filed_by_hand", "touched_at")
+        keep = ("created_at", "published", "shown_at", "top_at", "is_filed_by_hand", "touched_at")
         connection.execute(upsert(connection, stories, "story_id", keep), [_row(record, now) for record in records])
         save_labels(connection, records)
     left = _stories_of(connection, [placement.entry_id for placement in placements])
@@ -212,12 +212,19 @@ def mark_shown(connection: sa.Connection, story_ids: Iterable[UUID], now: dateti
     return delays
 
 
+def mark_top(connection: sa.Connection, story_ids: Iterable[UUID], now: datetime) -> None:
+    for some in in_chunks([story_id.bytes for story_id in story_ids]):
+        where = stories.c.story_id.in_(some), stories.c.top_at.is_(None)
+        connection.execute(sa.update(stories).where(*where).values(top_at=micros(now)))
+
+
 # ---------------------------------------------------------------- reading
 
 
 @dataclass(frozen=True, slots=True)
 class StoryFilter:
     """Which stories are meant; None and 1 leave a question open. `since` is of `published`, `until` is excluded.
+    `top_since` is of when a story came among the top ones.
     `shown_since` and `shown_until` are of when a story first stood in a published feed.
 
     `filed` asks for those of any section, where the order of one index would not help: few are meant, of many.
@@ -233,6 +240,7 @@ class StoryFilter:
     shown_until: datetime | None = None
     language: str | None = None
     filed: bool = False
+    top_since: datetime | None = None
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         found: list[sa.ColumnElement[bool]] = [stories.c.redirect_to.is_(None), stories.c.sources >= self.min_sources]
@@ -249,6 +257,8 @@ class StoryFilter:
             found.append(stories.c.shown_at >= micros(self.shown_since))
         if self.shown_until is not None:
             found.append(stories.c.shown_at < micros(self.shown_until))
+        if self.top_since is not None:
+            found.append(stories.c.top_at >= micros(self.top_since))
         if self.language is not None:
             # `en` means `en-GB` too.
             is_it = stories.c.language == self.language
@@ -343,6 +353,7 @@ def _story(row: Any, told: list[StoredEntry]) -> Story:
         withheld=row.withheld,
         boost=row.boost,
         is_filed_by_hand=row.is_filed_by_hand,
+        top_at=maybe_moment(row.top_at),
         events=load_events(row.events),
     )
 
