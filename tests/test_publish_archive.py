@@ -9,6 +9,7 @@ from pathlib import Path
 
 import feedparser
 import pytest
+import sqlalchemy as sa
 from lxml import etree
 from origin import Answer, Origin
 from postgres import postgres_server, postgres_url, sqlite_template, store_url  # noqa: F401
@@ -19,7 +20,10 @@ from aggregator.daemon import log
 from aggregator.pipeline import Pipeline
 from aggregator.publish.archive import asked_for, bounds, month_of, months_due
 from aggregator.publish.cache import PageCache
-from aggregator.types import Rendered
+from aggregator.schema import stories
+from aggregator.store import Store
+from aggregator.store.rows import micros
+from aggregator.types import Rendered, Story
 
 ONE, TWO, THREE = ("a1", "Quillon opens a plant in Brno"), ("a2", "Fernbank buys Otterly"), ("a3", "Tarn cuts 300 jobs")
 NS = {"a": "http://www.w3.org/2005/Atom", "fh": "http://purl.org/syndication/history/1.0"}
@@ -67,6 +71,13 @@ def test_addresses(path, asked):
     assert asked_for(path) == asked
 
 
+def shown_at(store: Store, told: list[Story], at: datetime) -> None:
+    """Have these stories first stood in the feeds at another time."""
+    with store._database.write() as connection:
+        which = stories.c.story_id.in_([story.story_id.bytes for story in told])
+        connection.execute(sa.update(stories).where(which).values(shown_at=micros(at)))
+
+
 async def _archived(folder: Path, database: str) -> tuple[list[Rendered | None], Rendered, Rendered, int]:
     """October with one story and November with two, printed, then again after one of them changed its title."""
     now = datetime.now(UTC)
@@ -80,12 +91,10 @@ async def _archived(folder: Path, database: str) -> tuple[list[Rendered | None],
         config = configuration.load(Service(folder, [source], database).config, {})
         async with Pipeline.opened(config, log(), parsers=1) as pipeline:
             store, pages = pipeline.store, pipeline.publisher.page
-            await pipeline.poller.start(await pipeline.feeds_to_poll((), everything=True))
-            await pipeline.poller.wait(None)
-            await pipeline.group_new()
+            await pipeline.poll(await pipeline.feeds_to_poll((), everything=True))
             oldest, *others = sorted(store.stories(), key=lambda story: story.lead.title)
-            store.mark_shown([oldest.story_id], first + timedelta(days=1))
-            store.mark_shown([story.story_id for story in others], second + timedelta(days=1))
+            shown_at(store, [oldest], first + timedelta(days=1))
+            shown_at(store, others, second + timedelta(days=1))
             made = await pipeline.archive()
             await pipeline.publish()
             feed = pipeline.publisher.shelf.documents["/news.atom"]
