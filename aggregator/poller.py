@@ -51,6 +51,7 @@ Reply = TypeVar("Reply", bound=FetchOutcome | Answered)
 
 _BATCH = 200  # results a transaction; more only delays the first reader
 _BATCH_ENTRIES = 1000  # new entries, or about so many: 3 MB of text, and half a tenth of a second of the writer's time
+_ENTRIES_WAITING = 3000  # new entries in those results: some 20 MB
 _PATIENCE = 0.25  # seconds that a result waits for company while other polls are under way: a transaction costs 1.5 ms
 _COMPANY = 0.01  # seconds that a question to the store waits for more of its kind
 _LOOK = 0.02  # seconds between two looks at how much company there is
@@ -112,6 +113,7 @@ class Poller:
         self._lane_ended = asyncio.Event()
         self._results: asyncio.Queue[PollResult] = asyncio.Queue(_QUEUE)
         self._entries_waiting = 0  # new ones in those results
+        self._has_room = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         self._hosts: dict[str, HostState] = {}
         self._host_slots: dict[str, asyncio.Semaphore] = {}
@@ -313,8 +315,9 @@ class Poller:
             except Exception as error:
                 self._log.error("poll_crashed", feed=urls.for_log(feed.url), error=repr(error), exc_info=True)
                 result = self._crashed(feed, error)
-        self._finished += 1
-        await self._hand_over(result)
+            self._finished += 1
+            # Within the slots: a writer that falls behind slows the polls down instead of filling the memory.
+            await self._hand_over(result)
         if isinstance(result.outcome, ParseFailed | Pushed) or self._is_exempt(host):
             return True
         return self._learn(host, result.outcome)
@@ -500,6 +503,9 @@ class Poller:
         self._claims.done(settled)
 
     async def _hand_over(self, result: PollResult) -> None:
+        while self._entries_waiting >= _ENTRIES_WAITING:
+            self._has_room.clear()
+            await self._has_room.wait()
         self._entries_waiting += len(result.changes.new)
         await self._results.put(result)
 
@@ -517,6 +523,7 @@ class Poller:
             batch.append(self._results.get_nowait())
             entries += len(batch[-1].changes.new)
         self._entries_waiting -= entries
+        self._has_room.set()
         return batch
 
     async def _keep_lessons(self) -> None:

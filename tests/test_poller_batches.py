@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,40 @@ def test_polls_under_way_together_are_committed_together(tmp_path: Path, monkeyp
         assert isinstance(result.outcome, Fetched)
         assert result.outcome.body == b""
         assert result.size > 0
+
+
+def test_a_writer_that_falls_behind_slows_the_polls_down(tmp_path: Path, monkeypatch: Any) -> None:
+    """Results that nobody commits must not pile up, however many feeds are due."""
+    may_commit = threading.Event()
+    apply = Store.apply
+
+    def slow(self: Store, *arguments: Any) -> object:
+        may_commit.wait(20)
+        return apply(self, *arguments)
+
+    monkeypatch.setattr(Store, "apply", slow)
+    monkeypatch.setattr(poller, "_QUEUE", 2)
+    monkeypatch.setattr(poller, "_PATIENCE", 0.0)
+    many = 20
+
+    async def run() -> None:
+        async with Origin() as origin:
+            for number in range(many):
+                origin.script(f"/{number}", Answer(body=an_rss(("a", f"Headline of {number} as printed"))))
+            sources = [origin.url(f"/{number}") for number in range(many)]
+            service = Service(tmp_path, sources, polling={"concurrency": 2, "per_host": 8})
+            async with Pipeline.opened(configuration.load(service.config, {}), log(), parsers=1) as pipeline:
+                feeds = await pipeline.feeds_to_poll((), everything=True)
+                polling = asyncio.create_task(pipeline.poll(feeds))
+                while len(origin.asked) < 4:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.2)  # time in which those who do not wait would go on
+                begun = len(origin.asked)
+                may_commit.set()
+                report = await polling
+                await pipeline.stop()
+            # One batch with the writer (at most as many as the queue holds and one more), a full queue, both slots.
+            assert begun <= 3 + 2 + 2
+            assert report.polls.changed == many
+
+    asyncio.run(run())
