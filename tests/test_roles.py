@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import time
 from collections import defaultdict
@@ -26,12 +27,12 @@ class Fleet:
         self.service = service
         self.processes: dict[str, subprocess.Popen[str]] = {}
 
-    def start(self, name: str, role: str, *options: str) -> None:
+    def start(self, name: str, role: str, *options: str, **environment: str) -> None:
         """Begin `bmn run --role ROLE`; `ready` waits for it."""
         command = [*BMN, "run", "--role", role, *options, "--config", str(self.service.config)]
         with self._log(name).open("w") as log:
             self.processes[name] = subprocess.Popen(
-                command, stderr=log, stdout=log, text=True, cwd=self.service.folder, env=_environment({})
+                command, stderr=log, stdout=log, text=True, cwd=self.service.folder, env=_environment(environment)
             )
 
     def ready(self, seconds: float = 60) -> None:
@@ -191,3 +192,23 @@ def _cut_the_lock(url: str) -> None:
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         ).fetchall()
     assert len(ended) == 1
+
+
+@pytest.mark.parametrize("role", ["poll", "edit", "web"])
+def test_each_role_tells_the_service_manager_reloads_and_ends(tmp_path, postgres_url, fleets, role):
+    fleet = a_fleet(fleets, tmp_path, postgres_url, [])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        fleet.start("one", role, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="1500000")
+        heard = b""
+        for sign, signum in ((b"WATCHDOG=1", signal.SIGHUP), (b"RELOADING=1", None), (b"READY=1", signal.SIGTERM)):
+            while sign not in heard:
+                heard += manager.recv(4096) + b"\n"
+            if signum is not None:
+                fleet.processes["one"].send_signal(signum)
+                heard = b""
+        while b"STOPPING=1" not in heard:
+            heard += manager.recv(4096) + b"\n"
+    assert fleet.stop() == {"one": 0}
+    assert "reloaded sources=0" in fleet.log("one")
