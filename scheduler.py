@@ -145,7 +145,7 @@ class Service:
             ),
         )
         views = AdminViews(
-            metrics=pipeline.metrics.expose,
+            metrics=lambda: status.exposed(pipeline.metrics, pipeline.store, pipeline.now()),
             ready=self._readiness,
             status=lambda: status.report(pipeline.store, pipeline.config, pipeline.now()),
             sources_opml=lambda: status.sources_opml(pipeline.config),
@@ -156,7 +156,9 @@ class Service:
         admin = AdminSite(views, pipeline.publisher.pages, token, config.admin.listen.host or "")
         if setting.role.serves:
             address = setting.public or str(config.site.listen)
-            self.listeners["public"] = await listen(public, address, inherited.get("public", ()), public)
+            self.listeners["public"] = await listen(
+                public, address, inherited.get("public", ()), public, counted=pipeline.metrics.answers.count
+            )
             stack.push_async_callback(self.listeners["public"].stop)
         address = setting.admin or str(config.admin.listen)
         try:

@@ -5,11 +5,36 @@ Pure stages do not count; `pipeline` does, at the edges.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily
 
 # From "at once" to "a day late": what a reader of news feels.
 _DELAYS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 21600, 86400)
 _PASSES = (0.005, 0.02, 0.05, 0.1, 0.3, 1, 3, 10, 30)
+_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+
+
+class AnswerTally:
+    """HTTP answers by class of their status. A list, because thirty thousand answers a second may be counted: adding to
+    it takes 0.1 µs, to a Counter with its lock 0.8."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * len(_CLASSES)
+
+    def count(self, status: int) -> None:
+        """One answer; on the event loop alone, so that nobody else adds at the same time."""
+        self._counts[status // 100 - 1] += 1
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """What a Prometheus registry asks of a collector."""
+        family = CounterMetricFamily(
+            "bmn_http_answers", "Answers of the public listener by class of status", labels=["status"]
+        )
+        for name, number in zip(_CLASSES, self._counts, strict=True):
+            family.add_metric([name], number)
+        yield family
 
 
 class Metrics:
@@ -55,6 +80,26 @@ class Metrics:
         self.last_progress = Gauge(
             "bmn_last_progress_timestamp_seconds", "When a stage last made progress", ["stage"], registry=registry
         )
+
+        ProcessCollector(registry=registry)  # memory, processor, open files
+        self.answers = AnswerTally()
+        registry.register(self.answers)
+        self.store_answers = Gauge(
+            "bmn_store_answers", "Whether the database answered when these figures were asked for", registry=registry
+        )
+        self.queue = Gauge("bmn_queue", "What waits, by queue", ["queue"], registry=registry)
+        self.queue_age = Gauge(
+            "bmn_queue_age_seconds", "How long the first of a queue has waited", ["queue"], registry=registry
+        )
+        self.sources = Gauge("bmn_sources", "Sources by health", ["health"], registry=registry)
+
+    def show_waiting(self, queues: Mapping[str, tuple[int, float]], sources: Mapping[str, int]) -> None:
+        """Set the gauges of what waits (number, seconds of the first) and of the sources' health."""
+        for name, (number, age) in queues.items():
+            self.queue.labels(name).set(number)
+            self.queue_age.labels(name).set(age)
+        for health, number in sources.items():
+            self.sources.labels(health).set(number)
 
     def expose(self) -> bytes:
         """The text exposition format."""

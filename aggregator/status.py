@@ -8,7 +8,9 @@ from typing import Any
 
 from aggregator import opml, urls
 from aggregator.config import Config
+from aggregator.errors import StoreError
 from aggregator.ingest.websub import PushState, Subscription
+from aggregator.metrics import Metrics
 from aggregator.store import Store
 from aggregator.types import FeedState, Health, Story
 
@@ -56,6 +58,22 @@ def report(store: Store, config: Config, now: datetime) -> dict[str, Any]:
             for shown in (fresh.shown_by_section.get(section),)
         },
     }
+
+
+def exposed(metrics: Metrics, store: Store, now: datetime) -> bytes:
+    """The metrics with what waits in the store now. Without a database the others are there all the same."""
+    try:
+        waiting = store.waiting(now)
+    except StoreError:
+        metrics.store_answers.set(0)
+        return metrics.expose()
+    metrics.store_answers.set(1)
+    ages = {
+        name: (number, max(0.0, (now - since).total_seconds()) if since else 0.0)
+        for name, (number, since) in waiting.queues.items()
+    }
+    metrics.show_waiting(ages, {str(health): waiting.health.get(health, 0) for health in Health})
+    return metrics.expose()
 
 
 def desk_rows(store: Store, section: str | None) -> list[dict[str, Any]]:

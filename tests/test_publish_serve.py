@@ -86,6 +86,26 @@ def test_get_head_and_304_on_the_wire():
     with_listener(use)
 
 
+def test_every_answer_is_counted_the_refusals_of_the_library_too():
+    seen: list[int] = []
+
+    async def run() -> None:
+        listener = await listen(PublicSite(SHELF), "127.0.0.1:0", counted=seen.append)
+        try:
+            for request in (
+                get("/news.atom"),
+                get("/news.atom", extra="If-None-Match: *\r\n"),
+                get("/nothing"),
+                b"no request\r\n\r\n",
+            ):
+                await asyncio.wait_for(exchanged(listener, request), 20)
+        finally:
+            await listener.stop()
+
+    asyncio.run(run())
+    assert seen == [200, 304, 404, 400]
+
+
 def test_a_304_leaves_the_connection_usable():
     async def use(listener: Listener) -> None:
         reader, writer = await connected(listener)

@@ -786,6 +786,22 @@ def test_counts(store):
     assert store.size() > 0
 
 
+def test_what_waits_says_how_many_since_when(store):
+    herald, _ = feeds_of(store, HERALD, GAZETTE)
+    nothing = store.waiting(NOW - timedelta(days=1))
+    assert nothing.queues == {
+        "due": (2, None),
+        "ungrouped": (0, None),
+        "pushes": (0, None),
+    }  # new feeds wait since never
+    poll(store, herald, an_entry("Flood in the old town"), an_entry("Merger of two banks"))
+    waiting = store.waiting(NOW + timedelta(days=9))
+    assert waiting.queues["ungrouped"] == (2, NOW)
+    polled = next(feed for feed in store.feeds() if feed.feed_id == herald.feed_id)
+    assert waiting.queues["due"] == (2, polled.next_poll_at)
+    assert sum(waiting.health.values()) == 2
+
+
 def test_freshness_leaves_the_backlog_of_a_first_poll_out(store):
     (feed,) = feeds_of(store)
     minute = timedelta(minutes=1)

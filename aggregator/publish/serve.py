@@ -37,6 +37,7 @@ _LIMITS: dict[str, Any] = {
     "access_log": None,
 }
 _FD_START = 3  # sd_listen_fds(3)
+Counted = Callable[[int], None]
 
 
 class Listener:
@@ -61,15 +62,19 @@ class Listener:
 
 
 async def listen(
-    answerer: Answerer, address: str, inherited: Sequence[socket.socket] = (), taker: Taker | None = None
+    answerer: Answerer,
+    address: str,
+    inherited: Sequence[socket.socket] = (),
+    taker: Taker | None = None,
+    counted: Counted | None = None,
 ) -> Listener:
     """Serve on `address` (`host:port`, `[::]:port`, `unix:PATH`), or on the sockets that systemd handed down instead.
-    Bodies are read for `taker` alone.
+    Bodies are read for `taker` alone. `counted` hears the status of every answer, on the event loop.
 
     Raises ListenError where the address cannot be had.
     """
     sockets = list(inherited) or bound_sockets(address)
-    server = _Server(_handler(answerer, taker))
+    server = _Server(_handler(answerer, taker), counted)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
     try:
@@ -144,8 +149,9 @@ def _response(answer: Answer, request: web.BaseRequest, *, is_read: bool = False
 class _Server(web.Server):
     """Gives every connection our protocol instead of aiohttp's."""
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Any]) -> None:
+    def __init__(self, handler: Callable[[web.BaseRequest], Any], counted: Counted | None) -> None:
         super().__init__(handler)
+        self.counted = counted
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **_LIMITS)
@@ -193,6 +199,12 @@ class _Connection(RequestHandler):
         response = web.Response(status=status, headers=answer.headers, body=answer.body)
         response.force_close()
         return response
+
+    def log_access(self, request: web.BaseRequest, response: web.StreamResponse, request_start: float | None) -> None:
+        """aiohttp calls this for every answer, its own refusals too. We log none and count all."""
+        assert isinstance(self._manager, _Server)
+        if self._manager.counted is not None:
+            self._manager.counted(response.status)
 
     def _at_ease(self) -> None:
         if self._deadline is not None:

@@ -44,7 +44,7 @@ from aggregator.store.filing import Head, Touched
 from aggregator.store.keep import Pruned, Retention
 from aggregator.store.leases import Claimed, Lease, LeasedHost
 from aggregator.store.lock import EditorLock
-from aggregator.store.numbers import Counts, Delay, Freshness
+from aggregator.store.numbers import Counts, Delay, Freshness, Waiting
 from aggregator.store.polls import Applied
 from aggregator.store.push import Decide
 from aggregator.store.rows import StoryRecord, StoryTombstone
@@ -682,6 +682,11 @@ class Store:
         """How much there is and how much waits."""
         with self._database.read() as connection:
             return numbers.counts(connection, now)
+
+    def waiting(self, now: datetime) -> Waiting:
+        """What waits and since when, and sources by health: cheap enough to be asked all the time."""
+        with self._database.read() as connection:
+            return numbers.waiting(connection, now)
 
     def filed_by_feed(self) -> dict[int, dict[str, int]]:
         """How many stories led by an entry of each feed were filed under each label; unsure ones do not count."""

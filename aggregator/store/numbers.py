@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aggregator.schema import archives, digests, entries, feeds, stories
+from aggregator.schema import archives, digests, entries, feeds, pushes, stories
 from aggregator.store.feeds import entry_counts
 from aggregator.store.rows import maybe_moment, micros
 
@@ -31,6 +31,14 @@ class Counts:
     withheld: int = 0
     oldest_ungrouped: datetime | None = None
     by_feed: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits in each queue, since when its first does (None: nothing waits), and sources by health."""
+
+    queues: dict[str, tuple[int, datetime | None]]
+    health: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,28 @@ def counts(connection: sa.Connection, now: datetime) -> Counts:
 
 
 _THERE = (stories.c.redirect_to.is_(None),)
+
+
+def waiting(connection: sa.Connection, now: datetime) -> Waiting:
+    """What is asked every few seconds: each number comes from an index or from the feeds alone."""
+    is_asked = (feeds.c.is_active, feeds.c.is_enabled)
+    queues = {
+        # A new feed is due since 0, which is no time that anybody has waited.
+        "due": _first(
+            connection, sa.func.nullif(feeds.c.next_poll_at, 0), *is_asked, feeds.c.next_poll_at <= micros(now)
+        ),
+        "ungrouped": _first(connection, entries.c.first_seen, entries.c.story_id.is_(None)),
+        "pushes": _first(connection, pushes.c.received_at),
+    }
+    by_health = sa.select(feeds.c.health, sa.func.count().label("number")).where(*is_asked).group_by(feeds.c.health)
+    return Waiting(queues, {row.health: row.number for row in connection.execute(by_health)})
+
+
+def _first(
+    connection: sa.Connection, since: sa.ColumnElement[int], *where: sa.ColumnElement[bool]
+) -> tuple[int, datetime | None]:
+    number, first = connection.execute(sa.select(sa.func.count(), sa.func.min(since)).where(*where)).one()
+    return number, maybe_moment(first)
 
 
 def _count(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
