@@ -16,6 +16,7 @@ from aggregator import (
     __version__,
     cli_corrections,
     cli_filing,
+    cli_keep,
     cli_run,
     cli_sources,
     cli_status,
@@ -92,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     prune.add_argument("--dry-run", action="store_true", help="only say what would go")
     _json(prune)
 
+    _keeping(commands)
     _sources(commands)
     _stories(commands)
     _rules(commands)
@@ -138,6 +140,28 @@ def parser() -> argparse.ArgumentParser:
     )
     _json(status)
     return top
+
+
+def _keeping(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    backup = _command(
+        commands,
+        "backup",
+        cli_keep.back_up,
+        "write the database to one file, also while the daemon runs",
+        "bmn backup /var/backups/bmn.db",
+    )
+    backup.add_argument("file", metavar="FILE")
+    backup.add_argument("--force", action="store_true", help="replace FILE where it exists")
+    _json(backup)
+    restore = _command(
+        commands,
+        "restore",
+        cli_keep.restore,
+        "put a backup in the database's place; what was there is kept beside it",
+        "bmn restore /var/backups/bmn.db",
+    )
+    restore.add_argument("file", metavar="FILE")
+    _json(restore)
 
 
 def _sources(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

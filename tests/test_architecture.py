@@ -125,7 +125,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
     "smtplib": ("mail",),
     "ftplib": (),
     "socketserver": (),
-    "subprocess": ("workers",),
+    "subprocess": ("workers", "store.pgdump"),  # pgdump runs PostgreSQL's own tools
     "multiprocessing": ("workers",),
     "resource": ("workers", "ingest.child", "daemon"),  # the child limits itself, the daemon opens more files
 }
