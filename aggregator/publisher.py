@@ -21,7 +21,7 @@ from aggregator.metrics import Metrics
 from aggregator.publish import archive, views
 from aggregator.publish.edition import Press
 from aggregator.publish.merge import sections_of
-from aggregator.publish.pages import Pages
+from aggregator.publish.pages import Pages, Why
 from aggregator.publish.ranking import risen
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
@@ -220,16 +220,16 @@ class Publisher:
         related = [story for story in near if story.withheld is None]
         return Page(200, press.story_page(found, related, self._why(found)))
 
-    def _why(self, story: Story) -> list[str]:
-        """Why its entries are together, and what the first of them was near to without being the same."""
+    def _why(self, story: Story) -> list[Why]:
+        """Why its entries are together, and what the first of them was near to without being the same, by outlet."""
         titles = {entry.entry_id: entry.source.title for entry in (*story.entries, *story.duplicates)}
         placements = self._store.placements(story.story_id)
-        return [
-            f"{titles[placement.entry_id]}: {reason}"
+        told = [
+            (titles[placement.entry_id], [reason for reason in placement.reasons if reason not in NOTHING_NEAR])
             for placement in placements
-            for reason in placement.reasons
-            if placement.entry_id in titles and reason not in NOTHING_NEAR
+            if placement.entry_id in titles
         ]
+        return [(title, reasons) for title, reasons in told if reasons]
 
     def close(self) -> None:
         self._reader.shutdown(wait=True, cancel_futures=True)

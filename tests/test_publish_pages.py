@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -15,10 +16,12 @@ from aggregator.publish.edition import Press
 from aggregator.publish.item import Item, item_of
 from aggregator.publish.pages import IN_SECTION, LEADS, front_page, static_files
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, FeedSettings, SiteSettings
-from aggregator.publish.views import asked_for
+from aggregator.publish.views import asked_for, day_view, label_view
 from aggregator.types import SECTIONS, Story
 
 SITE = SiteSettings(public_url="https://news.example/desk", timezone="Europe/Prague")
+# Data, never a program: what it holds has no "<", so nothing in it can end it.
+_DATA = re.compile(rb'<script type="application/ld\+json">([^<]*)</script>')
 _VOID = {"meta", "link", "img", "br", "hr", "input", "path", "circle"}
 
 
@@ -69,7 +72,8 @@ def pages_of(press: Press, stories: list[Story]) -> dict[str, bytes]:
     pages = {
         path: doc.body for path, doc in press.edition(stories, NOW).items() if doc.content_type.startswith("text/html")
     }
-    pages |= {f"/story/{story.ref}": press.story_page(story, why=("because",)).body for story in stories}
+    why = (("The Herald", ("because",)),)
+    pages |= {f"/story/{story.ref}": press.story_page(story, why=why).body for story in stories}
     pages["gone"] = press.gone_page("<b>Old</b>", "https://old.example/", "abc").body
     return pages
 
@@ -79,7 +83,7 @@ def pages_of(press: Press, stories: list[Story]) -> dict[str, bytes]:
 def test_every_page_is_well_formed_and_runs_nothing(stories, text):
     for path, page in pages_of(press(text=text), stories).items():
         outline = Outline(page) if text == "excerpt" else None
-        lower = page.lower()
+        lower = _DATA.sub(b"", page).lower()
         for bad in (b"<script", b"<iframe", b"<object", b"<form", b"<style", b" style=", b"<base", b"javascript:"):
             # `javascript:` may stand in text, never in an attribute
             assert bad not in re.sub(rb">[^<]*<", b"><", lower), (path, bad)
@@ -94,7 +98,8 @@ def test_every_page_is_well_formed_and_runs_nothing(stories, text):
 def test_pages_speak_the_sites_language_and_time():
     page = press().edition([a_story(published=NOW, updated_at=NOW)], NOW)["/"].body.decode()
     assert '<html lang="en">' in page
-    assert '<time datetime="2026-03-04T12:00:00Z">4 Mar 2026, 13:00</time>' in page
+    assert '<time datetime="2026-03-04T12:00:00Z">13:00</time>' in page
+    assert "Wednesday, 4 March 2026" in page, "of its day no story needs to speak again"
     assert "Times are Europe/Prague" in page
 
 
@@ -143,13 +148,55 @@ def test_a_lead_with_a_picture_stands_first():
     assert [lead.title for lead in leads] == ["Number 2", "Number 0", "Number 1"]
 
 
+def alternates(page: bytes) -> list[str]:
+    """The feeds that a page offers."""
+    tags = Outline(page).tags
+    return [attrs["href"] or "" for tag, attrs in tags if tag == "link" and attrs.get("rel") == "alternate"]
+
+
+def feed_addresses(*slugs: str) -> list[str]:
+    return [f"/desk/{slug}.{end}" for slug in slugs for end in ("atom", "rss", "json")]
+
+
 def test_every_page_names_every_feed():
     for path, page in pages_of(press(), some_stories()).items():
-        outline = Outline(page)
-        offered = [attrs["href"] for tag, attrs in outline.tags if tag == "link" and attrs.get("rel") == "alternate"]
-        assert offered == [f"/desk/{feed.slug}.{end}" for feed in DEFAULT_FEEDS for end in ("atom", "rss", "json")], (
-            path
-        )
+        assert sorted(alternates(page)) == sorted(feed_addresses(*(feed.slug for feed in DEFAULT_FEEDS))), path
+
+
+@pytest.mark.parametrize("path", ["/tech", "/story"])
+def test_a_pages_own_feed_comes_first(path):
+    story = a_story(section="tech")
+    printer = press()
+    documents = printer.edition([story], NOW)
+    page = printer.story_page(story).body if path == "/story" else documents[path].body
+    assert alternates(page) == feed_addresses("tech", "news", "companies", "economics", "marketing")
+    view = printer.view(label_view("ipo", SITE), [story]).body
+    assert alternates(view) == feed_addresses("label/ipo", *(feed.slug for feed in DEFAULT_FEEDS))
+
+
+def test_every_page_can_be_shared():
+    story = a_story(lead=a_stored_entry("Ann & “Bee”", image_url="https://h.example/i.jpg"))
+    printer = press()
+    pages = pages_of(printer, [story])
+    for path in ("404", "gone"):  # nobody shares what is not there
+        assert b"og:" not in pages.pop(path)
+    for path, page in pages.items():
+        said = said_of(page)
+        for name in ("og:title", "og:type", "og:url", "og:image", "og:description", "og:site_name", "description"):
+            assert said.get(name), (path, name)
+        (canonical,) = (attrs["href"] for tag, attrs in Outline(page).tags if attrs.get("rel") == "canonical")
+        assert said["og:url"] == canonical
+        assert canonical.startswith("https://news.example/desk/")
+        assert (said["og:image"] == "https://h.example/i.jpg") == path.startswith("/story/")
+    assert said["og:title"] == "Ann & “Bee”"
+    assert said["og:type"] == "article"
+    card = said_of(pages["/"])["og:image"].removeprefix(SITE.public_url)
+    assert static_files()[card][1] == "image/png"
+
+
+def said_of(page: bytes) -> dict[str | None, str]:
+    metas = [attrs for tag, attrs in Outline(page).tags if tag == "meta"]
+    return {attrs.get("property") or attrs.get("name"): attrs.get("content") or "" for attrs in metas}
 
 
 def test_links_between_pages_lead_somewhere():
@@ -194,7 +241,7 @@ def test_a_story_page_says_who_tells_it_and_why_it_is_here():
     story = a_story(
         entries=entries, sectioning=a_sectioning("tech", 0.87, second="companies", reasons=("says “plant”",))
     )
-    page = press().story_page(story, why=("shares “Quillon”",)).body.decode()
+    page = press().story_page(story, why=(("The Post", ("shares “Quillon”",)),)).body.decode()
     for expected in (
         "<h1>Lead tells</h1>",
         "By Ann Bee",
@@ -204,7 +251,9 @@ def test_a_story_page_says_who_tells_it_and_why_it_is_here():
         '<a href="https://post.example/q">Post tells</a>',
         "Filed under tech and companies, 87 % sure.",
         "says “plant”",
+        "Weighs 2: 2 publishers",
         "shares “Quillon”",
+        "60 min later",
         '<meta property="og:title" content="Lead tells">',
         f'<link rel="canonical" href="https://news.example/desk/story/{story.ref}">',
     ):
@@ -221,6 +270,90 @@ def test_related_stories_are_named_so_only_if_they_are():
     related = printer.story_page(stories[0], related=[stories[7], stories[0]]).body.decode()
     assert "You may also like" in related
     assert re.findall(r'<h3><a href="/desk/story/(\w+)', related) == [stories[7].ref]
+
+
+def article_of(page: bytes) -> dict:
+    (data,) = _DATA.findall(page)
+    return json.loads(data)
+
+
+def test_a_story_page_carries_the_story_as_data():
+    lead = a_stored_entry(
+        "Quillon & Sons open a </script><script>plant",
+        author="Ann Bee",
+        source="The Herald",
+        link="https://herald.example/a",
+        image_url="https://h.example/i.jpg",
+        comments_url="https://h.example/c",
+        comment_count=7,
+        published=ago(hours=2),
+    )
+    other = a_stored_entry("Post tells", source="The Post", link="https://post.example/q")
+    story = a_story(entries=(lead, other), section="tech", labels=("launch",), published=ago(hours=2))
+    found = article_of(press().story_page(story).body)
+    assert found["@type"] == "NewsArticle"
+    assert found["headline"] == "Quillon & Sons open a </script><script>plant"
+    assert found["datePublished"] == "2026-03-04T10:00:00+00:00"
+    assert found["author"] == {"@type": "Person", "name": "Ann Bee"}
+    assert found["publisher"]["name"] == "The Herald"
+    assert found["sdPublisher"]["name"] == "Business Monkey News"
+    assert (found["isBasedOn"], found["citation"]) == ("https://herald.example/a", ["https://post.example/q"])
+    assert found["url"] == f"https://news.example/desk/story/{story.ref}"
+    assert (found["commentCount"], found["image"]) == (7, ["https://h.example/i.jpg"])
+    assert found["articleSection"] == ["tech"]
+    assert found["keywords"][0] == "launch"
+
+
+def test_what_is_not_known_of_a_story_is_not_in_its_data():
+    lead = a_stored_entry("Bare", author=None, link=None, canonical_url=None, summary=None, categories=())
+    found = article_of(press(images=False).story_page(a_story(entries=(lead,))).body)
+    assert {"image", "commentCount", "discussionUrl", "isBasedOn", "citation", "keywords"}.isdisjoint(found)
+    assert found["author"]["@type"] == "Organization"
+    assert None not in found.values()
+
+
+@pytest.mark.parametrize("number", range(len(hostile.TEXTS)))
+def test_nothing_in_a_story_ends_its_data(number):
+    story = hostile.stories()[number]
+    assert article_of(press(text="full").story_page(story).body)["@type"] == "NewsArticle"
+
+
+def test_stories_of_several_days_stand_under_their_days():
+    times = {"Late": 1, "Noon": 6, "Yesterday": 20, "Last year": 24 * 90}
+    stories = [a_story(title, published=ago(hours=hours)) for title, hours in times.items()]
+    page = press().edition(stories, NOW)["/tech"].body.decode()
+    heads = re.findall(r'<h2 class="day"><a href="/desk/([^"]+)">([^<]+)</a></h2>', page)
+    assert heads == [
+        ("2026/03/04", "Wednesday, 4 March 2026"),
+        ("2026/03/03", "Tuesday, 3 March 2026"),
+        ("2025/12/04", "Thursday, 4 December 2025"),
+    ]
+    assert re.findall(r"<time [^>]+>([^<]+)</time>", page) == ["12:00", "07:00", "17:00", "13:00"]
+    one_day = press().edition(stories[:2], NOW)["/tech"].body.decode()
+    assert 'class="day"' not in one_day
+    assert "4 Mar 2026, 12:00" in one_day
+    view = press().view(day_view(NOW.date(), SITE), stories[:2]).body.decode()
+    assert "Wednesday, 4 March 2026</h1>" in view
+    assert re.findall(r"<time [^>]+>([^<]+)</time>", view) == ["12:00", "07:00"]
+
+
+def test_stories_in_no_order_of_time_stand_under_no_days():
+    items = [item_of(a_story(published=ago(hours=hours)), SITE, ContentSettings()) for hours in (1, 30, 2)]
+    page = press().pages.listing(FeedSettings("top", about="What ranks."), items).decode()
+    assert 'class="day"' not in page
+    assert page.count('<article class="teaser"') == 3
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [(0, "at the same time"), (1, "1 min later"), (119, "119 min later"), (120, "2 h later"), (2880, "2 days later")],
+)
+def test_coverage_says_how_much_later_each_outlet_told_it(minutes, said):
+    first = a_stored_entry("First", source="The Herald", published=ago(days=4))
+    then = a_stored_entry("Then", source="The Post", published=ago(days=4) + timedelta(minutes=minutes))
+    page = press().story_page(a_story(entries=(then, first))).body.decode()
+    assert page.count(" later</time>") + page.count(" at the same time</time>") == 1
+    assert f", {said}</time>" in page
 
 
 def test_a_foreign_headline_is_marked_as_such():

@@ -18,8 +18,9 @@ from aggregator.publish.delta import parts_of
 from aggregator.publish.digest import Digest, as_item
 from aggregator.publish.item import Item, item_of
 from aggregator.publish.merge import choose, sections_of
-from aggregator.publish.pages import HTML_TYPE, LEADS, Pages, Way, static_files
+from aggregator.publish.pages import HTML_TYPE, LEADS, Pages, Way, Why, static_files
 from aggregator.publish.ranking import Quota, ranked
+from aggregator.publish.ranking import why as weighs
 from aggregator.publish.settings import EMPTY_SINCE, ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import rendered
 from aggregator.publish.site import NOT_FOUND
@@ -217,12 +218,12 @@ class Press:
         """`/digest/{day}`"""
         return rendered(self.pages.digest(kept, self.digests or ()), HTML_TYPE, kept.made_at)
 
-    def story_page(self, story: Story, related: Sequence[Story] = (), why: Sequence[str] = ()) -> Rendered:
+    def story_page(self, story: Story, related: Sequence[Story] = (), why: Sequence[Why] = ()) -> Rendered:
         """`/story/{ref}`. Without related stories the latest of its section stand there, and the page says so."""
         item = self._item(story)
         near = [self._item(other) for other in related if other.story_id != story.story_id][:RELATED]
         others = near or [each for each in self._latest.get((*item.sections, "")[0], ()) if each.ref != item.ref]
-        body = self.pages.story(item, story.sectioning, others[:RELATED], why, similar=bool(near))
+        body = self.pages.story(item, story.sectioning, others[:RELATED], why, weighs(story), similar=bool(near))
         shown = (item, *others[:RELATED])
         return rendered(body, HTML_TYPE, max(each.updated for each in shown))
 

@@ -19,6 +19,7 @@ from aggregator.publish.feeds import description_of
 from aggregator.publish.happened import line_of, name_of
 from aggregator.publish.item import Item
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
+from aggregator.publish.structured import news_article
 from aggregator.publish.views import day_path, label_view
 from aggregator.text import excerpt
 from aggregator.types import LABELS, SECTIONS, UNSURE, Sectioning
@@ -32,6 +33,8 @@ _HERE = Path(__file__).parent
 
 # (relation, path, words) of a link to what comes before or after
 Way = tuple[str, str, str]
+# (outlet, why its telling belongs to the story)
+Why = tuple[str, Sequence[str]]
 # (path of the page that links, path that is linked) to what stands in href
 Linker = Callable[[str, str], str]
 
@@ -70,7 +73,7 @@ class Pages:
             undefined=StrictUndefined,
         )
         environment.filters |= {"iso": _iso, "day": self._day, "moment": self._moment, "words": _words}
-        environment.filters |= {"day_path": self._day_path, "label": name_of, "happened": line_of}
+        environment.filters |= {"day_path": self._day_path, "label": name_of, "happened": line_of, "after": _after}
         environment.globals |= {
             "site": site,
             "feeds": [(feed, feed.full_title(site.title), description_of(feed)) for feed in feeds],
@@ -78,7 +81,9 @@ class Pages:
             "content": content,
             "sections": SECTIONS,
             "style": _static_path(_HERE / "static" / "style.css"),
+            "card": _static_path(_HERE / "static" / "card.png"),
         }
+        self._feeds = {feed.slug: feed.full_title(site.title) for feed in feeds}
         self._environment = environment
 
     def front(self, leads: Sequence[Item], items: Sequence[Item]) -> bytes:
@@ -89,39 +94,41 @@ class Pages:
 
     def listing(self, feed: FeedSettings, items: Sequence[Item], ways: Sequence[Way] = (), page: int = 1) -> bytes:
         """`/{slug}`: a merged feed as a page, or a view as one (`page` of them). `ways` lead on from it."""
-        title = feed.heading or feed.title or feed.slug.capitalize()
+        title = feed.heading or feed.title.removeprefix(f"{self._site.title}: ") or feed.slug.capitalize()
         at = f"/{feed.slug}" if page == 1 else f"/{feed.slug}?page={page}"
-        is_view = bool(feed.about)
-        return self._page("listing.html", at, feed=feed, title=title, items=items, ways=ways, is_view=is_view)
+        days = self._by_day(items)
+        said: dict[str, Any] = {"feed": feed, "title": title, "days": days, "ways": ways, "about": description_of(feed)}
+        return self._page("listing.html", at, feed, **said)
 
     def feed(self, feed: FeedSettings, items: Sequence[Item]) -> bytes:
         """What a browser sees at a feed's own address: that this is a feed, how to subscribe, and the stories in it."""
         title = feed.full_title(self._site.title)
-        return self._page("feed.html", f"/{feed.slug}.atom", feed=feed, title=title, items=items)
+        return self._page("feed.html", f"/{feed.slug}.atom", feed, feed=feed, title=title, items=items)
 
     def story(
-        self, item: Item, sectioning: Sectioning, related: Sequence[Item], why: Sequence[str] = (), similar: bool = True
+        self,
+        item: Item,
+        sectioning: Sectioning,
+        related: Sequence[Item],
+        why: Sequence[Why] = (),
+        weighs: str = "",
+        similar: bool = True,
     ) -> bytes:
-        """`/story/{ref}`: one story with everybody who tells it. `why` are lines of grouping; `similar` says whether
-        `related` are near it in meaning, or just the latest of its section."""
+        """`/story/{ref}`: one story with everybody who tells it. `why` it was gathered so, `weighs` its rank in words;
+        `similar` says whether `related` are near it in meaning, or just the latest of its section."""
         told = sorted((item.lead, *item.also), key=lambda outlet: outlet.published)
-        return self._page(
-            "story.html",
-            f"/story/{item.ref}",
-            item=item,
-            told=told,
-            sectioning=sectioning,
-            related=related,
-            why=why,
-            similar=similar,
-        )
+        said: dict[str, Any] = {"item": item, "told": told, "sectioning": sectioning, "why": why, "weighs": weighs}
+        said |= {"related": related, "similar": similar, "article": news_article(item, self._site)}
+        section = FeedSettings((*item.sections, "")[0])
+        return self._page("story.html", f"/story/{item.ref}", section, **said)
 
     def digest(self, digest: Digest | None, others: Sequence[Digest]) -> bytes:
         """`/digest/{day}`: one briefing (None: there is none yet), with the way to the others."""
         at = path_of(digest) if digest else "/digest"
         title = title_of(digest, self._site) if digest else f"{self._site.title}: briefing"
         listed = [(path_of(each), title_of(each, self._site)) for each in others if each is not digest]
-        return self._page("digest.html", at, digest=digest, title=title, others=listed)
+        feed = FeedSettings("digest", f"{self._site.title}: briefing", about="The stories that mattered.")
+        return self._page("digest.html", at, feed, digest=digest, title=title, others=listed)
 
     def about(self) -> bytes:
         """`/about`: how to subscribe, and what our extensions of the formats mean."""
@@ -155,15 +162,36 @@ class Pages:
 
     def desk(self, stories: Sequence[Mapping[str, Any]], shown: str, csrf: str) -> bytes:
         """The admin listener's `/stories`: the newest of a section ("": all), each with a form to file it elsewhere."""
-        said = {"stories": stories, "shown": shown, "csrf": csrf, "labels": LABELS, "all": SHOWN}
+        said: dict[str, Any] = {"stories": stories, "shown": shown, "csrf": csrf, "labels": LABELS, "all": SHOWN}
         return self._page("desk.html", "/stories", link=self._public, **said)
 
     def _public(self, path: str) -> str:
         return path if path.startswith(("/static/", "/favicon")) else self._site.public_url + path
 
-    def _page(self, template: str, at: str, **values: Any) -> bytes:
+    def _page(self, template: str, at: str, own: FeedSettings | None = None, **values: Any) -> bytes:
+        """`own` is the feed that holds what the page does."""
         page = self._environment.get_template(template)
-        return page.render(**{"at": at, "link": lambda path: self._link(at, path)} | values).encode("utf-8")
+        always = {"at": at, "link": lambda path: self._link(at, path), "alternates": self._alternates(own)}
+        return page.render(**always | values).encode("utf-8")
+
+    def _alternates(self, own: FeedSettings | None) -> Sequence[tuple[str, str]]:
+        """(slug, title) of every feed that a page offers, its own first: readers take the first."""
+        offered = dict(self._feeds)
+        if own is not None and (own.about or own.slug in offered):
+            title = offered.pop(own.slug, "") or own.full_title(self._site.title)
+            offered = {own.slug: title} | offered
+        return tuple(offered.items())
+
+    def _by_day(self, items: Sequence[Item]) -> list[tuple[str, list[Item]]]:
+        """The items under the days that they are of; under none ("") where days do not follow one another."""
+        days: list[tuple[str, list[Item]]] = []
+        for item in items:
+            day = self._day(item.published)
+            if not days or days[-1][0] != day:
+                days.append((day, []))
+            days[-1][1].append(item)
+        in_order = len({day for day, _ in days}) == len(days)
+        return days if in_order else [("", list(items))]
 
     def _day(self, at: datetime) -> str:
         local = at.astimezone(self._zone)
@@ -172,9 +200,14 @@ class Pages:
     def _day_path(self, at: datetime) -> str:
         return day_path(at, self._zone)
 
-    def _moment(self, at: datetime) -> str:
+    def _moment(self, at: datetime, near: datetime | None = None) -> str:
+        """The time in full, or only what of it is not said by `near`: no day on the same, no year in the same."""
         local = at.astimezone(self._zone)
-        return f"{local.day} {local:%b %Y, %H:%M}"
+        known = near.astimezone(self._zone) if near is not None else None
+        if known is not None and known.date() == local.date():
+            return f"{local:%H:%M}"
+        is_same_year = known is not None and known.year == local.year
+        return f"{local.day} {local:%b, %H:%M}" if is_same_year else f"{local.day} {local:%b %Y, %H:%M}"
 
 
 def front_page(leads: Sequence[Item], items: Sequence[Item]) -> tuple[list[Item], list[tuple[str, list[Item]]]]:
@@ -208,6 +241,14 @@ def _of_many_sources(items: Sequence[Item]) -> list[Item]:
 
 def _words(text: str, count: int) -> str:
     return excerpt(text, count).replace(" …", "\u00a0…")  # never an ellipsis alone on its line
+
+
+def _after(at: datetime, first: datetime) -> str:
+    """ "42 min later", "3 h later", "2 days later"; minutes below two hours, hours below two days."""
+    minutes = max(0, int((at - first).total_seconds() // 60))
+    if minutes < 120:
+        return f"{minutes} min later" if minutes else "at the same time"
+    return f"{minutes // 60} h later" if minutes < 2880 else f"{minutes // 1440} days later"
 
 
 def _iso(at: datetime) -> str:

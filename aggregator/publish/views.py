@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from aggregator.publish.happened import name_of
 from aggregator.publish.settings import FeedSettings, SiteSettings
 
 IN_VIEW = 100  # stories in a feed
@@ -90,9 +91,7 @@ def day_path(at: datetime, zone: ZoneInfo) -> str:
 def label_view(label: str, site: SiteSettings) -> FeedSettings:
     """The head of a label's page and feed."""
     about = f"Stories labelled {label}, each once."
-    return FeedSettings(
-        f"label/{label}", f"{site.title}: {label}", items=IN_VIEW, about=about, heading=label.capitalize()
-    )
+    return FeedSettings(f"label/{label}", f"{site.title}: {label}", items=IN_VIEW, about=about, heading=name_of(label))
 
 
 def source_view(source_id: int, name: str, site: SiteSettings) -> FeedSettings:
