@@ -191,6 +191,7 @@ class Service:
             jobs.append(Job("rediscover", pipeline.rediscover, {"minutes": 10, "jitter": 60}))
         if role.edits:
             jobs.append(Job("archive", self._if_editing(pipeline.archive), {"minutes": 10, "jitter": 60}))
+            jobs.append(Job("announce", self._if_editing(pipeline.announce), {"seconds": TICK}))
             jobs.append(Job("brief", self._if_editing(pipeline.brief), {"seconds": 20}))
             jobs.append(Job("prune", self._if_editing(pipeline.prune), {"hours": 6, "jitter": 600}))
         if role.edits or role.serves:

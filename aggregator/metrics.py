@@ -75,6 +75,9 @@ class Metrics:
         self.hub_questions = Counter(
             "bmn_hub_questions", "Questions to hubs by mode and outcome", ["mode", "outcome"], registry=registry
         )
+        self.hub_pings = Counter(
+            "bmn_hub_pings", "Hubs told that a feed of ours changed, by outcome", ["outcome"], registry=registry
+        )
         self.subscriptions = Gauge("bmn_subscriptions", "Subscriptions at hubs by state", ["state"], registry=registry)
         self.reloads = Counter("bmn_config_reloads", "Reloads of the configuration", ["result"], registry=registry)
         self.last_progress = Gauge(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from aggregator.announcer import Announcer
 from aggregator.briefing import Briefing
 from aggregator.clock import SharedClock
 from aggregator.config import Config
@@ -77,10 +78,12 @@ class Pipeline:
         subscriber: Subscriber,
         rediscovery: Rediscovery,
         briefing: Briefing,
+        announcer: Announcer,
     ) -> None:
         self.config, self.store, self.role = config, store, role
         self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
         self.subscriber, self.rediscovery, self.briefing = subscriber, rediscovery, briefing
+        self.announcer = announcer
         self.metrics, self.log, self.now = metrics, log, now
         self._writer = writer
         self._printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
@@ -145,6 +148,8 @@ class Pipeline:
             stack.push_async_callback(subscriber.stop)
             rediscovery = Rediscovery(store, database, poller, fetcher, workers, log, now)
             briefing = Briefing(store, database, log, now)
+            announcer = Announcer(store, database, fetcher, metrics, log, now)
+            stack.push_async_callback(announcer.stop)
             pipeline = cls(
                 config,
                 store,
@@ -160,6 +165,7 @@ class Pipeline:
                 subscriber,
                 rediscovery,
                 briefing,
+                announcer,
             )
             pipeline._clock = clock
             await pipeline.configure(config)
@@ -187,6 +193,7 @@ class Pipeline:
         self.editor.configure(config)
         self.publisher.configure(config)
         self.briefing.configure(config)
+        self.announcer.configure(config)
 
     # ------------------------------------------------------------ who edits
 
@@ -206,6 +213,7 @@ class Pipeline:
             await self.database(self.store.sync_feeds, self.config.sources, self.now())
             await self.database(self.editor.rebuild)
             self.publisher.forget_shown()
+            self.announcer.forget()
             self._term = term
             self.log.info("editor_begins", again=True if was else None)
         return term is not None
@@ -261,12 +269,16 @@ class Pipeline:
     async def publish(self) -> bool:
         """Put the current state of the stories on the shelf; whether anything changed for readers."""
         async with self._editing:
-            work = self.publisher.publish if self.role.serves else self.publisher.look
+            # Whoever tells hubs of changes has to print, also where nobody is served.
+            prints = self.role.serves or self.announcer.is_on
+            work = self.publisher.publish if prints else self.publisher.look
             changed = await asyncio.get_running_loop().run_in_executor(self._printer, work)
             if self.is_editor and (shown := self.publisher.newly_shown):
                 for delay in await self.database(self.store.mark_shown, shown, self.now()):
                     self.metrics.freshness.labels("republished").observe(delay)
             self.publisher.newly_shown = ()
+            if self.is_editor:
+                await self.announcer.note(self.publisher.shelf.documents)
             if self.is_editor and (risen := self.publisher.newly_top):
                 await self.database(self.store.mark_top, risen, self.now())
             self.publisher.newly_top = ()
@@ -278,6 +290,10 @@ class Pipeline:
         made = await self.briefing.make_due()
         await self.briefing.send_waiting()
         return made
+
+    async def announce(self) -> int:
+        """Begin to tell the hubs which of our feeds changed; how many pings."""
+        return await self.announcer.tick()
 
     async def archive(self) -> int:
         """Print the months of merged feeds that are over and keep them for good; how many documents."""

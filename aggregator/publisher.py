@@ -18,7 +18,7 @@ from aggregator import briefing
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.metrics import Metrics
-from aggregator.publish import archive, views
+from aggregator.publish import archive, hub, views
 from aggregator.publish.edition import Press
 from aggregator.publish.merge import sections_of
 from aggregator.publish.pages import Pages, Why
@@ -64,6 +64,7 @@ class Publisher:
             self._store.installation_id(),
             self._notice,
             tuple(dict.fromkeys((*EVENTS, *(rule.then.label for rule in config.rules if rule.then.label)))),
+            hub.addresses(config.site.public_url, config.websub.hubs, config.websub.builtin_hub),
         )
         feeds = [
             FeedSettings(feed.slug, feed.title or "", tuple(feed.sections), feed.items, feed.min_sources)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0010"  # the newest of `migrations/versions`
+REVISION = "0011"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -297,6 +297,58 @@ letters = sa.Table(
     sa.Column("state", sa.Text, nullable=False),  # waiting, sending, sent, refused
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("next_try_at", Time, nullable=False),
+)
+
+# Our feeds as subscribers know them. `version` grows whenever the document does not match `etag` any more; whoever was
+# told of a lower one, hub or subscriber, has to hear of it.
+hub_topics = sa.Table(
+    "hub_topics",
+    metadata,
+    sa.Column("topic_url", sa.Text, primary_key=True),
+    sa.Column("etag", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("changed_at", Time, nullable=False),
+)
+
+hub_pings = sa.Table(
+    "hub_pings",
+    metadata,
+    sa.Column("hub_url", sa.Text, primary_key=True),
+    sa.Column("topic_url", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),  # that the hub was told of
+    sa.Column("tries", sa.Integer, nullable=False),  # in vain since
+    sa.Column("next_at", Time, nullable=False),  # not before
+)
+
+# What callbacks asked of our own hub and have yet to confirm, …
+hub_requests = sa.Table(
+    "hub_requests",
+    metadata,
+    sa.Column("callback_url", sa.Text, primary_key=True),
+    sa.Column("topic_url", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),  # `urls.host_key` of the callback
+    sa.Column("mode", sa.Text, nullable=False),  # subscribe, unsubscribe
+    sa.Column("secret", sa.Text),
+    sa.Column("lease_seconds", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # of the topic when it was asked for
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_at", Time, nullable=False, index=True),
+)
+
+# … and those that did.
+hub_subscribers = sa.Table(
+    "hub_subscribers",
+    metadata,
+    sa.Column("callback_url", sa.Text, primary_key=True),
+    sa.Column("topic_url", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False, index=True),
+    sa.Column("secret", sa.Text),
+    sa.Column("since", Time, nullable=False),
+    sa.Column("lease_until", Time, nullable=False, index=True),
+    sa.Column("version", sa.Integer, nullable=False),  # that was delivered last
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_at", Time, nullable=False),
 )
 
 # What people put right, in order: grouping and filing heed it, a rebuild does it again.

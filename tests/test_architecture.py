@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("workers", "metrics", "daemon", "roles", "mail", "clock", "claims", "together"),
     (
+        "announcer",
         "briefing",
         "poller",
         "subscriber",

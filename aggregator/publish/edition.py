@@ -135,10 +135,13 @@ class Press:
     ) -> dict[str, Rendered]:
         """A merged feed in its three formats; each has the page that a browser gets at a feed's address."""
         atom, rss, as_json = ([getattr(each, kind) for each in chosen] for kind in ("atom", "rss", "json"))
+        hubs = [("hub", hub) for hub in self.site.hubs]
+        in_atom = xml.atom(feed, self.site, atom, updated, hubs + self._links(feed))
+        in_json = feeds_json.json_feed(feed, self.site, as_json, self.site.hubs)
         formats = (
-            ("atom", xml.atom(feed, self.site, atom, updated, self._links(feed)), xml.ATOM_TYPE, atom, xml.BETWEEN),
-            ("rss", xml.rss(feed, self.site, rss, updated), xml.RSS_TYPE, rss, xml.BETWEEN),
-            ("json", feeds_json.json_feed(feed, self.site, as_json), feeds_json.JSON_TYPE, as_json, feeds_json.BETWEEN),
+            ("atom", in_atom, xml.ATOM_TYPE, atom, xml.BETWEEN),
+            ("rss", xml.rss(feed, self.site, rss, updated, hubs), xml.RSS_TYPE, rss, xml.BETWEEN),
+            ("json", in_json, feeds_json.JSON_TYPE, as_json, feeds_json.BETWEEN),
         )
         page = self.pages.feed(feed, [each.item for each in chosen[:IN_FEED_PAGE]])
         documents = {}
@@ -147,7 +150,8 @@ class Press:
             before = self._documents.get(path)
             for_people = rendered(page, HTML_TYPE, changed_at, before.for_people if before else None)
             parts = parts_of(body, items, between, before)
-            documents[path] = rendered(body, content_type, changed_at, before, for_people=for_people, parts=parts)
+            links = (*hubs, ("self", f"{self.site.public_url}{path}")) if hubs else ()
+            documents[path] = rendered(body, content_type, changed_at, before, links, for_people, parts)
         return documents
 
     def narrowed(self, feed: FeedSettings, stories: Iterable[Story], ending: str) -> Rendered:

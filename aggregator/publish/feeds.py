@@ -74,9 +74,17 @@ def archive_url(feed: FeedSettings, site: SiteSettings, month: str) -> str:
     return f"{site.public_url}/archive/{feed.slug}/{month}.atom"
 
 
-def rss(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], updated: datetime | None) -> bytes:
-    """The feed as an RSS 2.0 document. `items` come from `rss_item`."""
-    return _joined(_head(feed, site, "rss", updated).rss_str(), items, b"</channel>\n</rss>")
+def rss(
+    feed: FeedSettings,
+    site: SiteSettings,
+    items: Sequence[bytes],
+    updated: datetime | None,
+    links: Sequence[tuple[str, str]] = (),
+) -> bytes:
+    """The feed as an RSS 2.0 document. `items` come from `rss_item`; `links` are as in `atom`."""
+    head = _head(feed, site, "rss", updated)
+    head.bmn.links = tuple(links)
+    return _joined(head.rss_str(), items, b"</channel>\n</rss>")
 
 
 def atom_item(item: Item, site: SiteSettings) -> bytes:
@@ -216,6 +224,11 @@ class _Namespaces(BaseExtension):  # type: ignore[misc]
         if self.is_archive:
             xml_elem(f"{{{NAMESPACES['fh']}}}archive", feed)
         return feed
+
+    def extend_rss(self, rss: Any) -> Any:
+        for rel, href in self.links:
+            _link(rss[0], rel, href, _ATOM)
+        return rss
 
 
 class _AtomEntry(BaseEntryExtension):  # type: ignore[misc]

@@ -20,9 +20,9 @@ BETWEEN = b",\n"  # two items
 JSON_TYPE = "application/feed+json; charset=utf-8"
 
 
-def json_feed(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes]) -> bytes:
-    """The feed as a JSON Feed document. `items` come from `json_item`."""
-    head = {
+def json_feed(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], hubs: Sequence[str] = ()) -> bytes:
+    """The feed as a JSON Feed document. `items` come from `json_item`; `hubs` are addresses of WebSub hubs."""
+    head: dict[str, Any] = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": feed.full_title(site.title),
         "home_page_url": f"{site.public_url}/{feed.slug}",
@@ -31,8 +31,10 @@ def json_feed(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes]) ->
         "favicon": f"{site.public_url}/favicon.ico",
         "authors": [{"name": site.title, "url": f"{site.public_url}/"}],
         "language": "en",
-        "items": [],
     }
+    if hubs:
+        head["hubs"] = [{"type": "WebSub", "url": hub} for hub in hubs]
+    head["items"] = []
     opened = _dumped(head).removesuffix(b"]\n}")
     return b"".join((opened, b"\n" if items else b"", BETWEEN.join(items), b"\n]\n}\n" if items else b"]\n}\n"))
 

@@ -23,7 +23,8 @@ NO_INSTALLATION = UUID(int=0)
 class SiteSettings:
     """Who publishes. `public_url` is what readers see, without a slash at its end; `installation` is the store's own
     UUID, which the feeds' ids hang on; `notice` stands on every page where it is not empty (the demo says so there);
-    `labels` are those that have a page and a feed though no story may carry them yet."""
+    `labels` are those that have a page and a feed though no story may carry them yet; `hubs` are the WebSub hubs that
+    our feeds name."""
 
     title: str = "Business Monkey News"
     public_url: str = "http://127.0.0.1:8080"
@@ -31,6 +32,7 @@ class SiteSettings:
     installation: UUID = NO_INSTALLATION
     notice: str = ""
     labels: tuple[str, ...] = EVENTS
+    hubs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "public_url", self.public_url.rstrip("/"))

@@ -26,6 +26,7 @@ from aggregator.store import (
     entries,
     feeds,
     filing,
+    hub,
     keep,
     leases,
     numbers,
@@ -41,6 +42,7 @@ from aggregator.store.digests import KeptDigest, Letter
 from aggregator.store.engine import Database, insert_new, upsert
 from aggregator.store.feeds import ConfiguredSource, LastDocument, Synced
 from aggregator.store.filing import Head, Touched
+from aggregator.store.hub import Ping
 from aggregator.store.keep import Pruned, Retention
 from aggregator.store.leases import Claimed, Lease, LeasedHost
 from aggregator.store.lock import EditorLock
@@ -78,6 +80,7 @@ __all__ = [
     "Lease",
     "LeasedHost",
     "Letter",
+    "Ping",
     "Pruned",
     "Query",
     "Retention",
@@ -354,6 +357,28 @@ class Store:
         """Take out a push that cannot be read, and give its feed back."""
         with self._database.write() as connection:
             push.give_up(connection, push_id, feed_id)
+
+    # ------------------------------------------------------------ our feeds as topics
+
+    def note_topics(self, etags: Mapping[str, str], hubs: Sequence[str], now: datetime) -> list[str]:
+        """Have the topics be these, by URL, and `hubs` be told of what changed; the topics that did."""
+        with self._edit() as connection:
+            return hub.note(connection, etags, hubs, now)
+
+    def due_pings(self, now: datetime, limit: int) -> list[Ping]:
+        """What hubs are to be told by now, the longest waiting first."""
+        with self._database.read() as connection:
+            return hub.due_pings(connection, now, limit)
+
+    def told(self, ping: Ping) -> None:
+        """Remember that the hub was told of this version; of a later one it is not told before `ping.next_at`."""
+        with self._edit() as connection:
+            hub.told(connection, ping)
+
+    def not_told(self, ping: Ping) -> None:
+        """Remember that the hub did not take it: it is told nothing before `ping.next_at`, of no topic."""
+        with self._edit() as connection:
+            hub.not_told(connection, ping)
 
     # ------------------------------------------------------------ entries
 
