@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from aggregator import (
     __version__,
     cli_corrections,
+    cli_db,
     cli_filing,
     cli_keep,
     cli_run,
@@ -162,6 +163,16 @@ def _keeping(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     restore.add_argument("file", metavar="FILE")
     _json(restore)
+    group = commands.add_parser("db", help="copy the database", description="Copy the database.")
+    copy = _command(
+        group.add_subparsers(required=True, metavar="VERB"),
+        "copy",
+        cli_db.copy,
+        "copy everything into another, empty database: SQLite to PostgreSQL and back",
+        "bmn db copy postgresql+psycopg://bmn@db.example.org/bmn",
+    )
+    copy.add_argument("url", metavar="URL", help="its address, as for the key database")
+    _json(copy)
 
 
 def _sources(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,4 +1,4 @@
-"""`bmn backup` and `restore` as typed, beside a daemon and after it."""
+"""`bmn backup`, `restore` and `db copy` as typed, beside a daemon and after it."""
 
 from __future__ import annotations
 
@@ -33,5 +33,23 @@ def test_a_backup_of_a_running_daemon_restores_what_it_served(tmp_path, origin):
     restored = service.bmn("restore", target, "--json")
     assert restored.returncode == 0, restored.stderr
     assert json.loads(restored.stdout)["kept"] is None
+    with service.running():
+        assert get(f"{service.url}/news.atom")[2] == served_then
+
+
+def test_a_copied_installation_serves_the_same(tmp_path, origin, postgres_url):
+    service = Service(tmp_path, [origin.url("/feed")])
+    service.poll()
+    with service.running():
+        served_then = get(f"{service.url}/news.atom")[2]
+        assert service.bmn("db", "copy", postgres_url).returncode == 1
+    done = service.bmn("db", "copy", postgres_url, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tables"]["entries"]["rows"] == 1
+    again = service.bmn("db", "copy", postgres_url)
+    assert again.returncode == 1
+    assert "is not empty" in again.stderr
+    settings = json.loads(service.config.read_text())
+    service.config.write_text(json.dumps(settings | {"database": postgres_url}))
     with service.running():
         assert get(f"{service.url}/news.atom")[2] == served_then
