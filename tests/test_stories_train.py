@@ -46,6 +46,7 @@ def test_labels_find_their_texts_in_the_stream(shared) -> None:
     assert set(train.read_labels()) <= set(stream)
 
 
+@pytest.mark.soak
 @needs_sklearn
 def test_the_calibration_follows_how_sure_the_scores_may_be_and_what_they_overlook() -> None:
     rows = [train.Row("t", "", LABELS[n % 5], None, 1.0) for n in range(100)]
