@@ -36,7 +36,7 @@ class Desk:
 
     def __init__(self, store: Store, log: Log, now: Callable[[], datetime]) -> None:
         self._store, self._log, self._now = store, log, now
-        self._sectioner = Sectioner.load()
+        self._known_sectioner: Sectioner | None = None
         self.policy = FilingPolicy()
         self._window = timedelta(0)
         self._fingerprint = ""
@@ -58,13 +58,19 @@ class Desk:
         if self._is_heeded:
             return
         self._is_heeded = True
-        self._sectioner = learnt_sectioner(self._store, self._log)
+        self._known_sectioner = None
         before = self._store.note(_NOTE) or fingerprint(Config())
         if before == self._fingerprint:
             return
         count = self._store.touch(self._now() - self._window, self._now())
         self._store.set_note(_NOTE, self._fingerprint)
         self._log.info("filing_changed", stories=count, rules=len(self.policy.rules))
+
+    @property
+    def _sectioner(self) -> Sectioner:
+        if self._known_sectioner is None:  # read with the first story: a pass that files nothing needs no model
+            self._known_sectioner = learnt_sectioner(self._store, self._log)
+        return self._known_sectioner
 
     def by_hand(self, stories: Iterable[Story]) -> dict[UUID, str]:
         """Where people filed these stories, of those that anybody did."""

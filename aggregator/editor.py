@@ -61,15 +61,15 @@ class Editor:
     def __init__(
         self, store: Store, metrics: Metrics, log: Log, now: Callable[[], datetime], comparer: Comparer | None = None
     ) -> None:
-        self._comparer = comparer or Comparer.load()
+        self._comparer = comparer
         self._store, self._metrics, self._log, self._now = store, metrics, log, now
         self._desk = Desk(store, log, now)
         self._policy = StoryPolicy()
-        self._index = StoryIndex(self._policy, self._new_id, self._comparer)
+        self._built: StoryIndex | None = None
         self._heeded: int | None = None  # the last correction looked at
 
     def configure(self, config: Config) -> None:
-        """Group and file by this configuration; a new window takes effect with the next `rebuild`."""
+        """Group and file by this configuration; a new window takes effect when the index is built anew."""
         self._policy = StoryPolicy(window=config.stories.window)
         self._desk.configure(config)
 
@@ -77,16 +77,27 @@ class Editor:
         """Before a pass: see whether the rules of filing changed since the last one."""
         self._desk.heed()
 
-    def rebuild(self) -> None:
-        """Build the index from what the store has grouped within the window."""
+    def begin(self) -> None:
+        """Take over from whoever edited before: what the store has is read anew, once there is something to group."""
+        self._built = self._heeded = None
+
+    @property
+    def _index(self) -> StoryIndex:
+        # Not before it is needed: the models and the window's entries are most of a process's memory, and one that
+        # only polls or serves, or a pass that brings nothing new, has no use for them.
+        return self._rebuilt() if self._built is None else self._built
+
+    def _rebuilt(self) -> StoryIndex:
+        """The index, built from what the store has grouped within the window."""
         began = time.perf_counter()
-        index = StoryIndex(self._policy, self._new_id, self._comparer)
+        index = StoryIndex(self._policy, self._new_id, self._comparer or Comparer.load())
         index.load(self._store.window(self._now() - self._policy.window))
-        self._index = index
-        self._tell_index(self._store.corrections())
+        self._tell(index, self._store.corrections())
+        self._built = index
         if len(index):
             took = round((time.perf_counter() - began) * 1000)
             self._log.info("index_rebuilt", entries=len(index), took_ms=took)
+        return index
 
     def group_batch(self, totals: GroupTotals) -> bool:
         """Place one batch of ungrouped or changed entries; whether there was one. One transaction.
@@ -178,7 +189,8 @@ class Editor:
         for correction in fresh:
             self._heed(correction)
         if fresh:
-            self._tell_index(self._store.corrections())
+            if self._built is not None:
+                self._tell(self._built, self._store.corrections())
             self._store.set_note(_HEEDED, str(fresh[-1].correction_id))
         if since:
             self._heeded = since[-1].correction_id
@@ -198,12 +210,13 @@ class Editor:
             for story_id, told in found.told.items()
         ]
         self._store.save_grouping(found.placements, records, now, found.merged)
-        self._index.regroup(found.placements, found.merged)
+        if self._built is not None:
+            self._built.regroup(found.placements, found.merged)
         self._log.info("corrected", kind=correction.kind, stories=shown)
 
-    def _tell_index(self, corrections: Iterable[Correction]) -> None:
+    def _tell(self, index: StoryIndex, corrections: Iterable[Correction]) -> None:
         byhand = decisions(corrections)
-        self._index.heed(byhand, self._store.redirects(byhand.story_ids))
+        index.heed(byhand, self._store.redirects(byhand.story_ids))
 
     # ------------------------------------------------------------ records
 

@@ -211,7 +211,7 @@ class Pipeline:
                 self.log.warning("editor_lost", remedy="another process edits; this one waits")
                 return False
             await self.database(self.store.sync_feeds, self.config.sources, self.now())
-            await self.database(self.editor.rebuild)
+            self.editor.begin()
             self.publisher.forget_shown()
             self.announcer.forget()
             self._term = term

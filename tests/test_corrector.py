@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from builders import NOW, a_fetched, a_parsed_feed, an_entry
 from likes import WORD, Likes, bare
+from structlog.testing import capture_logs
 
 from aggregator.corrector import merging, splitting
 from aggregator.daemon import log
@@ -60,7 +61,7 @@ class Desk:
 
     def restart(self) -> None:
         self.editor = Editor(self.store, Metrics(), log(), lambda: self.now, self.likes)
-        self.editor.rebuild()
+        self.editor.begin()
 
     def arrive(self, outlet: str, name: str, minutes: int = 5, **fields: object) -> str:
         """Store an entry; the address of its page."""
@@ -173,6 +174,18 @@ def test_a_correction_put_in_force_twice_is_once(store):
     desk.restart()
     desk.group()
     assert [(story.ref, story.sources) for story in store.stories()] == [(s.ref, s.sources) for s in before]
+
+
+def test_the_index_is_built_for_the_first_entry_that_needs_it_and_not_before(store):
+    desk = Desk(store, {})
+    refs = [desk.tell("Anvil", "A"), desk.tell("Beacon", "B")]
+    with capture_logs() as lines:
+        desk.restart()
+        desk.group()
+        desk.merge(*refs)
+        assert not [line for line in lines if line["event"] == "index_rebuilt"], "nothing was to be grouped"
+        desk.tell("Courier", "C")
+        assert [line["entries"] for line in lines if line["event"] == "index_rebuilt"] == [2]
 
 
 # ---------------------------------------------------------------- split
