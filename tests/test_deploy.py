@@ -74,15 +74,44 @@ def _settings(unit: Path) -> dict[str, str]:
 
 
 @needs_systemd
+@pytest.mark.parametrize("name", ["bmn.socket", "bmn-backup.timer", "bmn-backup.service"])
+def test_systemd_accepts_what_goes_with_the_unit(root: Path, unit: Path, name: str) -> None:
+    for each in ("bmn.socket", "bmn-backup.timer", "bmn-backup.service"):
+        (unit.parent / each).write_text((root / "deploy" / each).read_text("utf-8").replace(BMN, "/bin/true"), "utf-8")
+    result = run("systemd-analyze", "verify", unit.parent / name)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+def test_the_backup_is_hardened_as_the_daemon_and_shares_its_user(root: Path) -> None:
+    whole, part = (_settings(root / "deploy" / name) for name in ("bmn.service", "bmn-backup.service"))
+    own = {"Description", "Type", "ExecStart", "TimeoutStartSec", "Nice", "IOSchedulingClass", "User", "StateDirectory"}
+    only_daemon = {
+        "Wants",
+        "After",
+        "StartLimitIntervalSec",
+        "StartLimitBurst",
+        "NotifyAccess",
+        "WatchdogSec",
+        "ExecReload",
+    }
+    only_daemon |= {"TimeoutStopSec", "KillMode", "Restart", "RestartSec", "RestartPreventExitStatus", "WantedBy"}
+    only_daemon |= {"RuntimeDirectory", "RuntimeDirectoryMode"}
+    assert {key for key in whole.keys() | part.keys() if whole.get(key) != part.get(key)} <= own | only_daemon
+    assert part["User"] == "bmn", "as the dynamic user of bmn.service is called"
+    assert f"{BMN} backup --force --config /etc/bmn/aggregator.yaml " in part["ExecStart"]
+
+
+@needs_systemd
 def test_systemd_would_complain_about_a_wrong_key(unit: Path) -> None:
     unit.write_text(unit.read_text("utf-8").replace("PrivateTmp=", "PrivateTemp="), "utf-8")
     assert "PrivateTemp" in run("systemd-analyze", "verify", unit).stderr
 
 
 @needs_systemd
-def test_the_unit_exposes_little(unit: Path) -> None:
-    result = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
-    found = re.search(r"exposure level for bmn.service: ([\d.]+)", result.stdout)
+@pytest.mark.parametrize("name", ["bmn.service", "bmn-backup.service"])
+def test_the_units_expose_little(root: Path, name: str) -> None:
+    result = run("systemd-analyze", "security", "--offline=true", "--no-pager", root / "deploy" / name)
+    found = re.search(rf"exposure level for {name}: ([\d.]+)", result.stdout)
     assert found is not None, result.stdout + result.stderr
     assert float(found[1]) <= 1.5
 
@@ -114,16 +143,17 @@ def calls_in(group: str) -> set[str]:
     return {call for name in names for call in (calls_in(name) if name.startswith("@") else {name})}
 
 
-def test_every_line_of_the_unit_has_its_reason(root: Path) -> None:
+@pytest.mark.parametrize("name", ["bmn.service", "bmn-backup.service", "bmn-backup.timer", "bmn.socket"])
+def test_every_line_of_the_units_has_its_reason(root: Path, name: str) -> None:
     """A setting follows a comment, or another setting that shares it."""
     reasoned = False
-    for line in (root / "deploy" / "bmn.service").read_text("utf-8").splitlines():
+    for line in (root / "deploy" / name).read_text("utf-8").splitlines():
         if not line.strip():
             reasoned = False
         elif line.startswith("#"):
             reasoned = True
         elif line.startswith("["):
-            reasoned = line != "[Service]"  # the others' contents need no defence
+            reasoned = line in ("[Unit]", "[Install]")  # the others' contents need no defence
         else:
             assert reasoned or line.startswith("Type="), line
 

@@ -366,6 +366,17 @@ def test_sockets_from_systemd_are_served(tmp_path):
         public.close()
 
 
+def test_the_file_of_an_inherited_socket_stays_for_who_goes_on_listening(tmp_path):
+    path = tmp_path / "public.sock"
+    (theirs,) = bound_sockets(f"unix:{path}")
+
+    async def serve_and_stop() -> None:
+        await (await listen(PublicSite(SHELF), "unused:1", [theirs.dup()])).stop()
+
+    asyncio.run(serve_and_stop())
+    assert path.is_socket()
+
+
 def test_sockets_of_another_process_are_not_ours():
     assert inherited_sockets({}) == {}
     assert inherited_sockets({"LISTEN_PID": "1", "LISTEN_FDS": "2"}) == {}

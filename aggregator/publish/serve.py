@@ -43,9 +43,10 @@ Counted = Callable[[int], None]
 class Listener:
     """Sockets that are being served until `stop`. `addresses` are as bound, `url` is the first as clients write it."""
 
-    def __init__(self, runner: web.ServerRunner, sockets: Sequence[socket.socket]) -> None:
+    def __init__(self, runner: web.ServerRunner, sockets: Sequence[socket.socket], *, is_ours: bool) -> None:
         self._runner = runner
-        self._unix_paths = [str(each.getsockname()) for each in sockets if each.family == socket.AF_UNIX]
+        # The file of an inherited socket is systemd's, which goes on listening there without us.
+        self._unix_paths = [str(each.getsockname()) for each in sockets if is_ours and each.family == socket.AF_UNIX]
         self.addresses = tuple(_shown(each) for each in sockets)
 
     @property
@@ -83,7 +84,7 @@ async def listen(
     except OSError as error:  # somebody else bound it at the same moment and was the first to listen
         await runner.cleanup()
         raise ListenError(_reason(address, error)) from error
-    return Listener(runner, sockets)
+    return Listener(runner, sockets, is_ours=not inherited)
 
 
 # ---------------------------------------------------------------- requests
