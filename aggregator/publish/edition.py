@@ -227,7 +227,9 @@ class Press:
         item = self._item(story)
         near = [self._item(other) for other in related if other.story_id != story.story_id][:RELATED]
         others = near or [each for each in self._latest.get((*item.sections, "")[0], ()) if each.ref != item.ref]
-        body = self.pages.story(item, story.sectioning, others[:RELATED], why, weighs(story), similar=bool(near))
+        sectioning = replace(story.sectioning, reasons=_lines(story.sectioning.reasons))
+        said = [(one_line(name), _lines(reasons)) for name, reasons in why]
+        body = self.pages.story(item, sectioning, others[:RELATED], said, weighs(story), similar=bool(near))
         shown = (item, *others[:RELATED])
         return rendered(body, HTML_TYPE, max(each.updated for each in shown))
 
@@ -290,6 +292,11 @@ class Press:
 
 def _with_items(feed: FeedSettings, items: int) -> FeedSettings:
     return replace(feed, items=items)
+
+
+def _lines(said: Iterable[str]) -> tuple[str, ...]:
+    """Reasons quote headlines: clean, one line each."""
+    return tuple(one_line(line) for line in said)
 
 
 def _newest(items: Sequence[Item]) -> datetime | None:
