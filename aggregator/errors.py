@@ -38,6 +38,10 @@ class StoreError(AggregatorError):
     """The database cannot be used: unreachable, read-only, full, of a newer version, or not ours."""
 
 
+class StoreOverdue(StoreError):
+    """A question took the database longer than whoever asked wanted to wait."""
+
+
 class AlreadyRunning(StoreError):
     """Another process serves this SQLite database; `holder` is its process id, None if unknown."""
 

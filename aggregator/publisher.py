@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from aggregator import briefing
@@ -19,24 +19,23 @@ from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.metrics import Metrics
 from aggregator.publish import archive, hub, views
+from aggregator.publish.asking import BadQuery
 from aggregator.publish.edition import Press
 from aggregator.publish.merge import sections_of
 from aggregator.publish.pages import Pages, Why
 from aggregator.publish.ranking import risen
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
-from aggregator.publish.site import MIN_SOURCES, Page
+from aggregator.publish.site import SEARCHES, Page
 from aggregator.store import Archive, Store
 from aggregator.stories.cluster import NOTHING_NEAR
 from aggregator.types import EVENTS, Story
-from aggregator.views import view_page
+from aggregator.views import TOP_AGE, complaint, view_page
 
-_FEED = re.compile(r"/([^/]+)\.(atom|rss|json)")
 _STORY = re.compile(r"/story/([a-z2-7]{10})")
 _DIGEST = re.compile(r"/digest/([0-9]{4}-(?:[0-9]{2}-[0-9]{2}|w[0-9]{2}))")
 _DIGESTS = 30  # in the feed of briefings
 _TOP = 60  # stories in the feed of top stories
-_TOP_AGE = timedelta(days=14)  # how far back it goes
 _RELATED = 6
 
 
@@ -49,6 +48,7 @@ class Publisher:
         self._store, self.shelf = store, shelf
         self._metrics, self._log, self._now, self._notice = metrics, log, now, notice
         self._reader = ThreadPoolExecutor(2, thread_name_prefix="pages")
+        self._searcher = ThreadPoolExecutor(SEARCHES, thread_name_prefix="search")  # pages wait for no search
         self._press: Press | None = None
         self._published_stamp: object = None
         self._shown: set[UUID] = set()
@@ -90,7 +90,7 @@ class Publisher:
     def stories(self) -> tuple[Story, ...]:
         """What an edition is printed from: the newest stories of every merged feed and section."""
         stories: dict[str, Story] = {}
-        for story in self._store.top(self._now() - _TOP_AGE, _TOP):
+        for story in self._store.top(self._now() - TOP_AGE, _TOP):
             stories[story.ref] = story
         for sections, limit, min_sources in self.press.wanted.values():
             for story in self._store.newest(sections, limit, min_sources):
@@ -148,26 +148,26 @@ class Publisher:
         """What is not on the shelf: a story by its ref, also one that moved or was pruned; archives; views."""
         if self._press is None:
             return None
-        least = query.get(MIN_SOURCES, "")
-        if len(query) == 1 and least.isdecimal() and (feed := _FEED.fullmatch(path)) is not None:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._reader, self._narrowed, feed[1], feed[2], int(least[:3])
-            )
-        if (view := views.asked_for(path, query)) is not None:
-            call = asyncio.get_running_loop().run_in_executor
-            return await call(self._reader, view_page, self._store, self._press, view, self._now())
+        call = asyncio.get_running_loop().run_in_executor
+        try:
+            view = views.asked_for(path, query)
+            if view is not None:
+                pool = self._searcher if view.only.has_words else self._reader
+                return await call(pool, view_page, self._store, self.press, view, self._now())
+        except BadQuery as error:
+            return await call(self._reader, complaint, self.press, path, str(error))
         if query:
             return None
         if path.endswith("/") and views.asked_for(path[:-1], {}) is not None:
             return Page(308, location=path[:-1])
         if (asked := archive.asked_for(path)) is not None:
-            return await asyncio.get_running_loop().run_in_executor(self._reader, self._archived, *asked)
+            return await call(self._reader, self._archived, *asked)
         if (match := _DIGEST.fullmatch(path)) is not None:
-            return await asyncio.get_running_loop().run_in_executor(self._reader, self._digest_page, match[1])
+            return await call(self._reader, self._digest_page, match[1])
         match = _STORY.fullmatch(path)
         if not match:
             return None
-        return await asyncio.get_running_loop().run_in_executor(self._reader, self._story_page, match[1])
+        return await call(self._reader, self._story_page, match[1])
 
     def _digest_page(self, day: str) -> Page | None:
         kept = self._store.digest(day)
@@ -193,19 +193,6 @@ class Publisher:
         if found is None:
             return None
         return Page(200, archive.ready(found.document, found.updated))
-
-    def _narrowed(self, slug: str, ending: str, min_sources: int) -> Page | None:
-        """A merged feed without the stories that fewer sources tell."""
-        press = self.press
-        of_slug = next((feed for feed in press.feeds if feed.slug == slug), None)
-        if of_slug is None:
-            return None
-        feed = of_slug.narrowed(min_sources, press.site.title)
-        if feed.only_top:
-            stories = self._store.top(self._now() - _TOP_AGE, feed.items)
-        else:
-            stories = self._store.newest(feed.sections, feed.items, feed.min_sources)
-        return Page(200, press.narrowed(feed, stories, ending))
 
     def _story_page(self, ref: str) -> Page | None:
         press = self.press
@@ -233,4 +220,5 @@ class Publisher:
         return [(title, reasons) for title, reasons in told if reasons]
 
     def close(self) -> None:
-        self._reader.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._reader, self._searcher):
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -23,6 +23,8 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff\u200b]")
 _SPACE = re.compile(r"[\s\x7f-\x9f\u2028\u2029]+")
 _WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*", re.UNICODE)
 _KEY_WORD = re.compile(r"[^\W_]+", re.UNICODE)
+_TERM = re.compile(r'(-?)(?:"([^"]*)"|(\S+))')
+_QUOTES = str.maketrans(dict.fromkeys("“”„«»", '"'))  # what telephones make of them
 _MEANINGFUL_KEY = 12  # "Morning briefing" style keys shorter than this are shared by different articles
 
 MAX_TITLE = 500  # characters; the longest sane headline in 203 real feeds has 301
@@ -62,6 +64,18 @@ def search_words(text: str) -> str:
     """The text as search knows it: words and numbers alone, lower case, without accents, one space between them."""
     plain = unicodedata.normalize("NFKD", text)
     return " ".join(_KEY_WORD.findall("".join(c for c in plain if not unicodedata.combining(c)).casefold()))
+
+
+def search_terms(asked: str, without: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(wanted, unwanted) words and phrases, each once, as `search_words` spells them. `asked` as people type it: words,
+    `"phrases"`, `-words`; `without` are further ones that must not occur."""
+    wanted: dict[str, None] = {}
+    unwanted: dict[str, None] = {}
+    for text, is_without in ((asked, False), (without, True)):
+        for minus, phrase, word in _TERM.findall(text.translate(_QUOTES)):
+            if term := search_words(phrase or word):
+                (unwanted if minus or is_without else wanted)[term] = None
+    return tuple(wanted), tuple(unwanted)
 
 
 def words(text: str) -> list[str]:

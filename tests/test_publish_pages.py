@@ -84,6 +84,7 @@ def test_every_page_is_well_formed_and_runs_nothing(stories, text):
     for path, page in pages_of(press(text=text), stories).items():
         outline = Outline(page) if text == "excerpt" else None
         lower = _DATA.sub(b"", page).lower()
+        lower = lower.replace(b'<form class="search" role="search" action="/desk/search">', b"", 1)  # ours
         for bad in (b"<script", b"<iframe", b"<object", b"<form", b"<style", b" style=", b"<base", b"javascript:"):
             # `javascript:` may stand in text, never in an attribute
             assert bad not in re.sub(rb">[^<]*<", b"><", lower), (path, bad)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from builders import NOW, a_story, ago
 
+from aggregator.publish.asking import BadQuery, Narrowing
 from aggregator.publish.edition import Press
 from aggregator.publish.happened import line_of, money
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
@@ -38,11 +40,17 @@ def a_funded_story(**fields):
         ("/2026/11/24.rss", {}, Asked("day", "2026/11/24", "rss")),
         ("/2026/02/29", {}, None),  # no such day
         ("/2026/11/24", {"page": "3"}, Asked("day", "2026/11/24", "", 3)),
-        ("/label/funding", {"page": "0"}, None),
-        ("/label/funding", {"page": "51"}, None),
-        ("/label/funding", {"page": "-1"}, None),
-        ("/label/funding", {"utm_source": "x"}, None),
-        ("/label/funding.atom", {"page": "2"}, None),
+        ("/label/funding", {"utm_source": "x"}, Asked("label", "funding")),
+        ("/label/funding.atom", {"page": "2"}, Asked("label", "funding", "atom")),  # a feed has no pages
+        ("/label/funding.atom", {"q": "Chips"}, Asked("label", "funding", "atom", only=Narrowing(("chips",)))),
+        ("/search", {}, Asked("search", "search")),
+        ("/search.rss", {"-q": "x"}, Asked("search", "search", "rss", only=Narrowing(unwanted=("x",)))),
+        ("/tech.atom", {"lang": "en"}, Asked("feed", "tech", "atom", only=Narrowing(language="en"))),
+        ("/tech", {"q": "a b", "page": "2"}, Asked("feed", "tech", "", 2, Narrowing(("a", "b")))),
+        ("/tech.atom", {"min_sources": "1"}, None),  # the feed itself
+        ("/tech", {"page": "2"}, None),
+        ("/Tech", {"q": "a"}, None),
+        ("/story/abc", {"q": "a"}, None),
         ("/label/Funding", {}, None),
         ("/label/", {}, None),
         ("/label/funding.pdf", {}, None),
@@ -53,6 +61,24 @@ def a_funded_story(**fields):
 )
 def test_addresses(path, query, asked) -> None:
     assert asked_for(path, query) == asked
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "why"),
+    [
+        ("/label/funding", {"page": "0"}, "page must be a whole number from 1 to 50"),
+        ("/label/funding", {"page": "51"}, "page must be a whole number from 1 to 50"),
+        ("/label/funding", {"page": "-1"}, "page must be a whole number from 1 to 50"),
+        ("/search", {"q": "chips", "page": "6"}, "page must be a whole number from 1 to 5"),
+        ("/label/funding", {"label": "ipo"}, "label cannot be asked for here, as the address says it; see /search"),
+        ("/source/3", {"source": "4"}, "source cannot be asked for here, as the address says it; see /search"),
+        ("/2026/11/24", {"since": "2026-11-01"}, "since cannot be asked for here, as the address says it; see /search"),
+        ("/tech.atom", {"lang": "english"}, "lang must be a language's code such as en, not 'english'"),
+    ],
+)
+def test_addresses_that_ask_for_what_there_is_not(path, query, why) -> None:
+    with pytest.raises(BadQuery, match=f"^{re.escape(why)}$"):
+        asked_for(path, query)
 
 
 def test_a_day_is_the_readers_day_also_when_the_clock_changes() -> None:

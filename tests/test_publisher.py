@@ -71,8 +71,8 @@ def test_a_narrower_feed_is_a_feed_of_its_own_and_names_its_own_address(printed,
 def test_what_is_no_feed_has_no_narrower_form(printed):
     _, publisher = printed
     assert ask(publisher, "/nosuch.atom", min_sources="2") is None
-    assert ask(publisher, "/companies", min_sources="2") is None
-    assert ask(publisher, "/nosuch.atom", min_sources="two") is None
+    assert ask(publisher, "/about", min_sources="2") is None
+    assert ask(publisher, "/nosuch.atom", min_sources="two").status == 400
 
 
 def test_of_joined_stories_the_younger_leaves_the_feeds_and_the_older_does_not_come_anew(printed):

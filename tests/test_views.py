@@ -15,15 +15,16 @@ from aggregator import config as configuration
 from aggregator.daemon import log
 from aggregator.metrics import Metrics
 from aggregator.publish.answers import Answer
+from aggregator.publish.asking import BadQuery
 from aggregator.publish.edition import Press
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import Page, PublicSite
 from aggregator.publish.views import MOST_PAGES, ON_VIEW_PAGE, asked_for
 from aggregator.publisher import Publisher
-from aggregator.store import Store
+from aggregator.store import Query, Store, StoryFilter
 from aggregator.types import Event
-from aggregator.views import view_page
+from aggregator.views import complaint, view_page
 
 SITE = SiteSettings(public_url="https://news.example", labels=("funding", "ipo", "deep-sea"))
 TODAY = "/2026/03/04"
@@ -38,8 +39,11 @@ class Counted:
 
     async def page(self, path: str, query: Mapping[str, str]) -> Page | None:
         self.asked += 1
-        asked = asked_for(path, query)
-        return view_page(self.store, self.press, asked, NOW) if asked else None
+        try:
+            asked = asked_for(path, query)
+            return view_page(self.store, self.press, asked, NOW) if asked else None
+        except BadQuery as error:
+            return complaint(self.press, path, str(error))
 
 
 def ask(store: Store, target: str, **headers: str) -> Answer:
@@ -146,7 +150,7 @@ def test_pages_lead_on_and_end(store) -> None:
     assert b'rel="prev" href="/label/funding"' in second.body
     assert b'rel="next"' not in second.body
     assert ask(store, "/label/funding?page=3").status == 404
-    assert ask(store, f"/label/funding?page={MOST_PAGES + 1}").status == 404
+    assert ask(store, f"/label/funding?page={MOST_PAGES + 1}").status == 400
 
 
 def test_many_readers_of_one_view_cost_one_question(store) -> None:
@@ -164,9 +168,10 @@ def test_many_readers_of_one_view_cost_one_question(store) -> None:
 @pytest.mark.parametrize("label", ["funding", "ipo"])
 def test_a_view_is_skipped_into(store, label) -> None:
     ids = told(store, "A", "B", "C", labels=(label,))
-    shown = [story.story_id for story in store.view(label=label, limit=10)]
+    of_label = StoryFilter(label=label, filed=True)
+    shown = [story.story_id for story in store.search(Query(), of_label, 10)]
     assert sorted(shown) == sorted(ids)
-    assert [story.story_id for story in store.view(label=label, limit=1, skip=1)] == shown[1:2]
+    assert [story.story_id for story in store.search(Query(), of_label, 1, skip=1)] == shown[1:2]
 
 
 def test_the_publisher_answers_views_and_knows_the_labels_of_rules(store, tmp_path) -> None:

@@ -24,12 +24,13 @@ from aggregator.publish.ranking import why as weighs
 from aggregator.publish.settings import EMPTY_SINCE, ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import rendered
 from aggregator.publish.site import NOT_FOUND
-from aggregator.publish.views import label_view
+from aggregator.publish.views import SEARCH, label_view
 from aggregator.text import one_line
 from aggregator.types import SECTIONS, Rendered, Story
 from aggregator.urls import http_url
 
 OPML_TYPE = "text/x-opml; charset=utf-8"
+OPENSEARCH_TYPE = "application/opensearchdescription+xml; charset=utf-8"
 LEAD_QUOTA = Quota(per_source=2, per_section=2)  # of the five leads
 ON_PAGE = 60  # stories on a section's page
 IN_FEED_PAGE = 30  # stories on the page that a browser gets at a feed's address
@@ -123,7 +124,9 @@ class Press:
         add("/about", self.pages.about(), HTML_TYPE, None)
         add(NOT_FOUND, self.pages.not_found(), HTML_TYPE, None)
         add("/feeds.opml", self._opml(), OPML_TYPE, None)
-        add("/robots.txt", b"User-agent: *\nAllow: /\n", "text/plain; charset=utf-8", None)
+        add("/opensearch.xml", self.pages.opensearch(), OPENSEARCH_TYPE, None)
+        robots = f"User-agent: *\nDisallow: {self.site.prefix}/{SEARCH}\nAllow: /\n"  # every query would be a page
+        add("/robots.txt", robots.encode(), "text/plain; charset=utf-8", None)
         for path, (body, content_type) in self._static.items():
             add(path, body, content_type, None)
         self._cooked, self._documents, self._latest = used, documents, latest
@@ -153,15 +156,6 @@ class Press:
             links = (*hubs, ("self", f"{self.site.public_url}{path}")) if hubs else ()
             documents[path] = rendered(body, content_type, changed_at, before, links, for_people, parts)
         return documents
-
-    def narrowed(self, feed: FeedSettings, stories: Iterable[Story], ending: str) -> Rendered:
-        """One format of a feed that a reader asked to be narrower than one of ours (`FeedSettings.narrowed`)."""
-        chosen = self._cook(choose(stories, feed), {})
-        updated = _newest([each.item for each in chosen])
-        # A story that leaves a feed takes its date along; the whole feed says when that was.
-        whole = self._documents.get(f"/{feed.slug}.{ending}")
-        changed_at = max(updated or EMPTY_SINCE, whole.last_modified if whole else EMPTY_SINCE)
-        return rendered(*self._format(feed, chosen, updated, ending), changed_at)
 
     def view(
         self, feed: FeedSettings, stories: Iterable[Story], ending: str = "", ways: Sequence[Way] = (), page: int = 1
@@ -232,6 +226,10 @@ class Press:
         body = self.pages.story(item, sectioning, others[:RELATED], said, weighs(story), similar=bool(near))
         shown = (item, *others[:RELATED])
         return rendered(body, HTML_TYPE, max(each.updated for each in shown))
+
+    def complaint(self, why: str) -> Rendered:
+        """For an address that asks for what there is not."""
+        return rendered(self.pages.complaint(why), HTML_TYPE, EMPTY_SINCE)
 
     def gone_page(self, title: str, url: str | None, ref: str) -> Rendered:
         """`/story/{ref}` of a story that retention took."""

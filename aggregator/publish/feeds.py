@@ -123,7 +123,7 @@ def rss_item(item: Item, site: SiteSettings) -> bytes:
 def _head(feed: FeedSettings, site: SiteSettings, extension: str, updated: datetime | None) -> Any:
     generator = FeedGenerator()
     generator.register_extension("bmn", _Namespaces, _AtomEntry)
-    title, page = feed.full_title(site.title), f"{site.public_url}/{feed.slug}"
+    title, page = feed.full_title(site.title), f"{site.public_url}/{feed.slug}{feed.query}"
     generator.id(site.feed_id(f"{feed.slug}{feed.query}"))
     generator.title(title)
     address = f"{site.public_url}/{feed.slug}.{extension}{feed.query}"

@@ -25,7 +25,7 @@ def json_feed(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], hu
     head: dict[str, Any] = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": feed.full_title(site.title),
-        "home_page_url": f"{site.public_url}/{feed.slug}",
+        "home_page_url": f"{site.public_url}/{feed.slug}{feed.query}",
         "feed_url": f"{site.public_url}/{feed.slug}.json{feed.query}",
         "description": description_of(feed),
         "favicon": f"{site.public_url}/favicon.ico",

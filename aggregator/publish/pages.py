@@ -20,7 +20,7 @@ from aggregator.publish.happened import line_of, name_of
 from aggregator.publish.item import Item
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.structured import news_article
-from aggregator.publish.views import day_path, label_view
+from aggregator.publish.views import SEARCH, day_path, label_view
 from aggregator.text import excerpt
 from aggregator.types import LABELS, SECTIONS, UNSURE, Sectioning
 
@@ -80,6 +80,7 @@ class Pages:
             "labels": [label_view(label, site) for label in site.labels],
             "content": content,
             "sections": SECTIONS,
+            "can_search": link is None,  # files on a disk cannot
             "style": _static_path(_HERE / "static" / "style.css"),
             "card": _static_path(_HERE / "static" / "card.png"),
         }
@@ -95,15 +96,17 @@ class Pages:
     def listing(self, feed: FeedSettings, items: Sequence[Item], ways: Sequence[Way] = (), page: int = 1) -> bytes:
         """`/{slug}`: a merged feed as a page, or a view as one (`page` of them). `ways` lead on from it."""
         title = feed.heading or feed.title.removeprefix(f"{self._site.title}: ") or feed.slug.capitalize()
-        at = f"/{feed.slug}" if page == 1 else f"/{feed.slug}?page={page}"
+        turned = "" if page == 1 else f"{'&' if feed.query else '?'}page={page}"
         days = self._by_day(items)
         said: dict[str, Any] = {"feed": feed, "title": title, "days": days, "ways": ways, "about": description_of(feed)}
-        return self._page("listing.html", at, feed, **said)
+        is_form = feed.slug == SEARCH and not feed.query
+        template = "search.html" if feed.slug == SEARCH else "listing.html"
+        return self._page(template, f"/{feed.slug}{feed.query}{turned}", None if is_form else feed, **said)
 
     def feed(self, feed: FeedSettings, items: Sequence[Item]) -> bytes:
         """What a browser sees at a feed's own address: that this is a feed, how to subscribe, and the stories in it."""
         title = feed.full_title(self._site.title)
-        return self._page("feed.html", f"/{feed.slug}.atom", feed, feed=feed, title=title, items=items)
+        return self._page("feed.html", f"/{feed.slug}.atom{feed.query}", feed, feed=feed, title=title, items=items)
 
     def story(
         self,
@@ -137,20 +140,37 @@ class Pages:
     def not_found(self) -> bytes:
         """For addresses where there is nothing. Its links are absolute: it is seen at any depth."""
         return self._page(
-            "message.html", "/404", heading="There is nothing here", title="Not found", item=None, gone=False
+            "message.html", "/404", heading="There is nothing here", title="Not found", item=None, gone=False, why=""
         )
+
+    def complaint(self, why: str) -> bytes:
+        """For an address that asks for what there is not; `why` says what."""
+        heading = "This cannot be answered"
+        return self._page("message.html", "/400", heading=heading, title=heading, item=None, gone=False, why=why)
 
     def gone(self, title: str, url: str | None, ref: str) -> bytes:
         """For a story that retention took: what its tombstone knows."""
         heading = "This story has left the archive"
         return self._page(
-            "message.html", f"/story/{ref}", heading=heading, title=title, item={"title": title, "url": url}, gone=True
+            "message.html",
+            f"/story/{ref}",
+            heading=heading,
+            title=title,
+            item={"title": title, "url": url},
+            gone=True,
+            why="",
         )
 
     def gone_day(self, feed: FeedSettings) -> bytes:
         """For a day whose stories retention took."""
         heading = f"The stories of {feed.heading} have left the archive"
-        return self._page("message.html", f"/{feed.slug}", heading=heading, title=feed.heading, item=None, gone=True)
+        return self._page(
+            "message.html", f"/{feed.slug}", heading=heading, title=feed.heading, item=None, gone=True, why=""
+        )
+
+    def opensearch(self) -> bytes:
+        """`/opensearch.xml`: tells browsers how to search here (OpenSearch 1.1)."""
+        return self._page("opensearch.xml", "/opensearch.xml")
 
     def status(self, status: Mapping[str, Any]) -> bytes:
         """The admin listener's `/status`: the document of `/status.json` for people.
@@ -174,13 +194,14 @@ class Pages:
         always = {"at": at, "link": lambda path: self._link(at, path), "alternates": self._alternates(own)}
         return page.render(**always | values).encode("utf-8")
 
-    def _alternates(self, own: FeedSettings | None) -> Sequence[tuple[str, str]]:
-        """(slug, title) of every feed that a page offers, its own first: readers take the first."""
+    def _alternates(self, own: FeedSettings | None) -> Sequence[tuple[str, str, str]]:
+        """(slug, title, query) of every feed that a page offers, its own first: readers take the first."""
         offered = dict(self._feeds)
         if own is not None and (own.about or own.slug in offered):
-            title = offered.pop(own.slug, "") or own.full_title(self._site.title)
-            offered = {own.slug: title} | offered
-        return tuple(offered.items())
+            title = "" if own.query else offered.pop(own.slug, "")
+            first = (own.slug, title or own.full_title(self._site.title), own.query)
+            return (first, *((slug, title, "") for slug, title in offered.items()))
+        return tuple((slug, title, "") for slug, title in offered.items())
 
     def _by_day(self, items: Sequence[Item]) -> list[tuple[str, list[Item]]]:
         """The items under the days that they are of; under none ("") where days do not follow one another."""

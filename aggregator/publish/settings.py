@@ -5,7 +5,7 @@ The scheduler builds them from `config.Config`; nothing below publish/ sees a co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import urlsplit
@@ -55,8 +55,9 @@ class SiteSettings:
 @dataclass(frozen=True, slots=True)
 class FeedSettings:
     """One merged feed: the newest `items` stories of `sections` that at least `min_sources` sources tell. `query` is
-    what its address ends in where a reader asked for less of it (`narrowed`), empty for the feed itself. Where `about`
-    is not empty it says what else chose them (`publish.views`); `heading` stands above its page, else title or slug."""
+    what its address ends in where a reader asked for less of it, empty for the feed itself; `words` are those they
+    searched for. Where `about` is not empty it says what else chose them (`publish.views`); `heading` stands above its
+    page, else title or slug."""
 
     slug: str
     title: str = ""
@@ -67,15 +68,7 @@ class FeedSettings:
     about: str = ""
     heading: str = ""
     only_top: bool = False
-
-    def narrowed(self, min_sources: int, site_title: str) -> FeedSettings:
-        """The feed of those of its stories that so many sources tell: a feed of its own, with an id of its own."""
-        return replace(
-            self,
-            title=f"{self.full_title(site_title)} ({min_sources} sources or more)",
-            min_sources=max(self.min_sources, min_sources),
-            query=f"?min_sources={min_sources}",
-        )
+    words: str = ""
 
     def full_title(self, site_title: str) -> str:
         """The title readers see; without one of its own the section or slug says what is in it."""

@@ -7,7 +7,6 @@ what the shelf holds wins, then the prefix is taken off and the rest looked up.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,10 +21,11 @@ from aggregator.publish.answers import (
     plain,
     redirect,
 )
+from aggregator.publish.asking import BadQuery, address, fields_of
 from aggregator.publish.cache import PageCache
 from aggregator.publish.negotiate import preferred_type
 from aggregator.publish.shelf import Shelf
-from aggregator.publish.views import parameters
+from aggregator.publish.views import Asked, asked_for
 from aggregator.types import Rendered
 
 NOT_FOUND = "404"  # the shelf's page for what is not there; no path is spelled so
@@ -39,11 +39,13 @@ _ANYBODY = (("Access-Control-Allow-Origin", "*"),)  # readers that live in a bro
 @dataclass(frozen=True, slots=True)
 class Page:
     """What the provider has for an address: a document, or where to go instead (`location`, a path below the prefix or
-    an absolute URL, with status 302 or 308). 410 with a document says that it was here once."""
+    an absolute URL, with status 302 or 308). 410 with a document says that it was here once. Where there is neither,
+    `said` is the answer, in one line; with 503, that it may be asked for again soon."""
 
     status: int
     document: Rendered | None = None
     location: str | None = None
+    said: str = ""
 
 
 # Path below the prefix and query to a page; None: there is no such page. Blocking work belongs off the loop.
@@ -58,30 +60,20 @@ class Hooks(Protocol):
     async def brought(self, token: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
 
 
-MIN_SOURCES = "min_sources"  # asks for those stories of a merged feed that so many sources tell
-MOST_SOURCES = 20  # each value is a document of its own in the cache; a story of more is told by everybody
-_BUSY = Page(503)
+SEARCHES = 2  # at work at a time: they must leave the processor and the other pages alone
+_BUSY = Page(503, said="too many ask at once")
 _HOOKS = "/websub/"
 
 
-_NO_SUCH_LEAST = plain(400, f"{MIN_SOURCES} must be a whole number from 1 to {MOST_SOURCES}")
+def _meant(path: str, target: str) -> tuple[Asked | None, Mapping[str, str]]:
+    """What the address asks for, and its query in the one way in which answers are kept. Raises BadQuery."""
+    asked = asked_for(path, fields_of(target))
+    return asked, asked.fields if asked else {}
 
 
-def is_merged_feed(path: str) -> bool:
-    """Whether this is the address of a feed in one of its formats."""
-    return path.endswith(_FEED_ENDINGS) and not path.endswith(".opml")
-
-
-def _asked_least(target: str) -> str | None:
-    """How many sources are asked for, `1` where nobody asks; None for what is no such number."""
-    if MIN_SOURCES not in target:
-        return "1"
-    try:
-        asked = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True, max_num_fields=20))
-    except ValueError:
-        return None
-    least = asked.get(MIN_SOURCES, "1")
-    return least if re.fullmatch("[1-9][0-9]?", least) and int(least) <= MOST_SOURCES else None
+def _asks_for_less(target: str) -> bool:
+    """Whether the query may mean something: then more than the shelf must be looked at."""
+    return "?" in target and bool(fields_of(target))
 
 
 def weight(page: Page) -> int:
@@ -115,9 +107,7 @@ class PublicSite:
         self._documents = shelf.documents
         self._ready: dict[str, Ready] = {}
         self._cache: PageCache[tuple[Page, Ready | None]] = PageCache(kept, kept_bytes, keep)
-        self._asking: dict[str, asyncio.Future[Page | None]] = {}
-        self._turns = asyncio.Semaphore(workers)
-        self._most_waiting = workers * 16
+        self._searches, self._others = _Lane(SEARCHES), _Lane(workers)
 
     def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
         if method not in READ_METHODS:
@@ -129,8 +119,8 @@ class PublicSite:
             ready = self._on_shelf(path) if path is not None else None
             if ready is None:
                 return self._fixed(path, headers)
-            if path is not None and is_merged_feed(path) and (least := _asked_least(target)) != "1":
-                return _NO_SUCH_LEAST if least is None or self._pages is None else None
+            if self._pages is not None and _asks_for_less(target):
+                return None
         return ready.answer(headers)
 
     async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
@@ -139,20 +129,25 @@ class PublicSite:
             if method != "GET":
                 return method_not_allowed("GET, POST")
             return await self._hooks.asked(path.removeprefix(_HOOKS), _query(target))
-        if is_merged_feed(path) and path in self._shelf.documents:
-            query = {MIN_SOURCES: _asked_least(target) or "1"}  # nothing else: each query is kept apart
-        else:
-            meant = parameters(path)  # the cache is kept by what is meant: made-up parameters must not fill it
-            query = {name: value for name, value in _query(target).items() if name in meant}
-        page, ready = await self._page(path, query)
+        try:
+            asked, query = _meant(path, target)
+        except BadQuery as error:
+            # People are told so on a page, which the provider makes; programs in a line.
+            if path.endswith(_FEED_ENDINGS) or self._pages is None:
+                return plain(400, str(error))
+            asked, query = None, fields_of(target)
+        if not query and (known := self._on_shelf(path)) is not None:
+            return known.answer(headers)
+        page, ready = await self._page(path, query, self._searches if asked and asked.only.has_words else self._others)
         if page is None:
-            return self._not_found(path, headers)
+            known = self._on_shelf(path)  # a document of which there is no less
+            return known.answer(headers) if known else self._not_found(path, headers)
         if page.location is not None:
             is_ours = page.location.startswith("/")
             location = self._prefix + page.location if is_ours else page.location
             return redirect(page.status, location, FOR_A_PAGE)
         if ready is None:
-            return plain(page.status, "too many ask at once", (("Retry-After", "5"),))
+            return plain(page.status, page.said, (("Retry-After", "5"),) if page.status == 503 else ())
         return ready.answer(headers, page.status)
 
     async def expects(self, target: str, headers: Mapping[str, str]) -> int | Answer:
@@ -210,31 +205,28 @@ class PublicSite:
         is_for_people = path is None or not path.endswith(_FEED_ENDINGS)
         return page.answer(headers, 404) if page and is_for_people else plain(404, "there is nothing here")
 
-    async def _page(self, path: str, query: dict[str, str]) -> tuple[Page | None, Ready | None]:
-        key = f"{path}?{sorted(query.items())}"
+    async def _page(self, path: str, query: Mapping[str, str], lane: _Lane) -> tuple[Page | None, Ready | None]:
+        key = f"{path}{address(query)}"
         kept = self._cache.get(key)
         if kept is not None:
             return kept
-        page = await self._asked(key, path, query)
-        if page is None or page is _BUSY:  # not kept: guessed addresses would push out what is read
-            return page, None
-        is_feed = path.endswith(_FEED_ENDINGS)
-        cache_control, extra = (_FOR_A_FEED, _ANYBODY) if is_feed else (FOR_A_PAGE, ())
-        ready = Ready(page.document, cache_control, extra) if page.document else None
+        page = await self._asked(lane, key, path, query)
+        if page is None or page.status in (400, 503):  # not kept: guessed addresses would push out what is read
+            return page, _ready(path, page)
+        ready = _ready(path, page)
         self._cache.put(key, (page, ready), weight(page))
         return page, ready
 
-    async def _asked(self, key: str, path: str, query: dict[str, str]) -> Page | None:
+    async def _asked(self, lane: _Lane, key: str, path: str, query: Mapping[str, str]) -> Page | None:
         """The provider's page; many readers of one address ask once."""
         assert self._pages is not None
-        if (running := self._asking.get(key)) is not None:
+        if (running := lane.asking.get(key)) is not None:
             return await asyncio.shield(running)
-        if len(self._asking) >= self._most_waiting:
+        if len(lane.asking) >= lane.most:
             return _BUSY
-        self._asking[key] = asyncio.get_running_loop().create_future()
-        answer = self._asking[key]
+        answer = lane.asking[key] = asyncio.get_running_loop().create_future()
         try:
-            async with self._turns:
+            async with lane.turns:
                 page = await self._pages(path, query)
             answer.set_result(page)
             return page
@@ -243,7 +235,24 @@ class PublicSite:
             answer.exception()  # nobody may be waiting for it
             raise
         finally:
-            del self._asking[key]
+            del lane.asking[key]
+
+
+class _Lane:
+    """The addresses that are being asked for, `workers` at a time, and their answers to come."""
+
+    def __init__(self, workers: int) -> None:
+        self.turns = asyncio.Semaphore(workers)
+        self.most = workers * 16
+        self.asking: dict[str, asyncio.Future[Page | None]] = {}
+
+
+def _ready(path: str, page: Page | None) -> Ready | None:
+    if page is None or page.document is None:
+        return None
+    is_feed = path.endswith(_FEED_ENDINGS)
+    cache_control, extra = (_FOR_A_FEED, _ANYBODY) if is_feed else (FOR_A_PAGE, ())
+    return Ready(page.document, cache_control, extra)
 
 
 def _query(target: str) -> dict[str, str]:

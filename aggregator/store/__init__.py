@@ -499,14 +499,13 @@ class Store:
         with self._database.read() as connection:
             return stories.select(connection, wanted, None)
 
-    def search(self, query: Query, wanted: StoryFilter, limit: int) -> list[Story]:
-        """The newest stories of that kind with every wanted word or phrase and no unwanted one; without a wanted one,
-        those among the newest that have no unwanted one."""
-        with self._database.read() as connection:
-            if query.wanted:
-                return search.select(connection, query, wanted, limit)
-            found = stories.select(connection, wanted, 3 * limit)
-            return [story for story in found if query.allows(story)][:limit]
+    def search(
+        self, query: Query, wanted: StoryFilter, limit: int, skip: int = 0, seconds: float | None = None
+    ) -> list[Story]:
+        """The newest stories of that kind behind the first `skip`, with every wanted word or phrase, no unwanted one;
+        without a wanted one, those among the newest that have no unwanted one. Raises StoreOverdue after `seconds`."""
+        with self._database.read(seconds) as connection:
+            return search.select(connection, query, wanted, limit, skip)
 
     def first_shown(self) -> datetime | None:
         """When the oldest story that is still here was first shown; None before the first."""
@@ -557,22 +556,6 @@ class Store:
         """Letters in the middle of whose sending a process died."""
         with self._database.read() as connection:
             return digests.unsettled(connection)
-    def view(
-        self,
-        *,
-        label: str | None = None,
-        source: int | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 100,
-        skip: int = 0,
-    ) -> list[Story]:
-        """The newest filed stories that carry a label, that a source (its feed's id) tells, or of a time, behind the
-        first `skip`."""
-        wanted = StoryFilter(since=since, until=until, label=label, feed_id=source, filed=True)
-        with self._database.read() as connection:
-            return stories.select(connection, wanted, limit, skip)
-
     def beside(self, since: datetime, until: datetime) -> tuple[datetime | None, datetime | None]:
         """When the last filed story before that time and the first after it were published; None: there is none."""
         with self._database.read() as connection:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from psycopg.errors import QueryCanceled
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from aggregator.errors import StoreError
+from aggregator.errors import StoreError, StoreOverdue
 
 # Parameters a statement; SQLite refuses more than 32,766, PostgreSQL 65,535.
 CHUNK = 500
@@ -31,6 +32,7 @@ _WAIT_MS = 10_000  # for another writer: a backup, a second `bmn`
 _VACUUM_PAGES = 5000  # a step: 20 MiB, some 50 ms
 _CACHE_KIB = 8_000  # of pages for the writer
 _READER_CACHE_KIB = 2_000  # for each reader: there may be sixteen
+_STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's machine, at the clock: some 0.2 ms
 _CHECKPOINT_PAGES = 4000  # 16 MiB: many commits change the same pages of indexes, which are written back once
 _WAL_LIMIT = 64 << 20  # bytes the write-ahead log is cut back to after a burst
 
@@ -113,9 +115,10 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """One snapshot to read from, whatever is written meanwhile. Raises StoreError."""
-        with explained(self.shown_url), self._reader.begin() as connection:
+    def read(self, seconds: float | None = None) -> Iterator[sa.Connection]:
+        """One snapshot to read from, whatever is written meanwhile. Raises StoreError; StoreOverdue where reading takes
+        longer than `seconds`."""
+        with explained(self.shown_url), self._reader.begin() as connection, _within(connection, seconds):
             yield connection
 
     def own_connection(self) -> sa.Connection:
@@ -156,6 +159,25 @@ class Database:
         """Close every connection; the next use opens new ones."""
         self._writer.dispose()
         self._reader.dispose()
+
+
+@contextlib.contextmanager
+def _within(connection: sa.Connection, seconds: float | None) -> Iterator[None]:
+    """Have the database give up what it is asked once the time is over. On PostgreSQL each statement has that time."""
+    if seconds is None:
+        yield
+        return
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    until = time.monotonic() + seconds
+    driver.set_progress_handler(lambda: time.monotonic() > until, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
 
 
 def _prepare(connection: sqlite3.Connection, cache_kib: int) -> sqlite3.Cursor:
@@ -226,6 +248,8 @@ def explained(where: str) -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error
+        if isinstance(cause, QueryCanceled) or getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            raise StoreOverdue(f"{where}: what was asked took too long and was given up") from error
         said = " ".join(str(cause).split())
         remedy = next((remedy for sign, remedy in _REMEDIES if sign in said.casefold()), None)
         raise StoreError(f"{where}: {remedy} ({said})" if remedy else f"{where}: {said}") from error

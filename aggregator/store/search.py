@@ -7,17 +7,19 @@ is no table of the schema's metadata, as SQLAlchemy knows neither kind.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from aggregator import html
-from aggregator.schema import entries, stories, texts
+from aggregator.schema import entries, stories, story_labels, texts
 from aggregator.store.engine import in_chunks
+from aggregator.store.rows import micros
 from aggregator.store.stories import WITHHELD, StoryFilter, by_ids
-from aggregator.text import search_words
+from aggregator.store.stories import select as stories_of
+from aggregator.text import search_terms, search_words
 from aggregator.types import UNSURE, StoredEntry, Story
 
 MAX_QUERY = 200  # characters
@@ -26,8 +28,9 @@ _TEXT = 6000  # characters of markup that are indexed: the beginning, some 600 w
 _WORDS = 2500  # characters of plain words of it
 _STEP = 400  # matching entries looked at in one step
 _STEPS = 12  # so that a query nobody can satisfy ends
+_UNWANTED = 3
+_LATE = timedelta(days=7)  # between the first entry of a story and the last that joins it, and more than enough
 _SPAN = 20_000  # entries of the first look back on PostgreSQL; doubles where it found little
-_TERM = re.compile(r'(-?)(?:"([^"]*)"|(\S+))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,8 @@ class Query:
     def of(cls, asked: str, without: str = "") -> Query:
         """`asked` as people type it: words, `"phrases"`, `-words`; `without` are further words that must not occur.
         What is longer than MAX_QUERY or MAX_TERMS is cut."""
-        wanted: dict[str, None] = {}
-        unwanted: dict[str, None] = {}
-        for text, is_without in ((asked, False), (without, True)):
-            for minus, phrase, word in _TERM.findall(text[:MAX_QUERY]):
-                if term := search_words(phrase or word):
-                    (unwanted if minus or is_without else wanted)[term] = None
-        return cls(tuple(wanted)[:MAX_TERMS], tuple(unwanted)[:MAX_TERMS])
+        wanted, unwanted = search_terms(asked[:MAX_QUERY], without[:MAX_QUERY])
+        return cls(wanted[:MAX_TERMS], unwanted[:MAX_TERMS])
 
     def __bool__(self) -> bool:
         return bool(self.wanted or self.unwanted)
@@ -106,30 +104,41 @@ _FORGET = {
 # ---------------------------------------------------------------- reading
 
 
-def select(connection: sa.Connection, query: Query, wanted: StoryFilter, limit: int) -> list[Story]:
-    """The newest `limit` stories of that kind in which every wanted term occurs in one entry, and no unwanted one in
-    any. Looks back until it has them or has seen `_STEPS` times `_STEP` matching entries."""
+def select(connection: sa.Connection, query: Query, wanted: StoryFilter, limit: int, skip: int = 0) -> list[Story]:
+    """The newest `limit` stories of that kind behind the first `skip`, in which every wanted term occurs in one entry,
+    and no unwanted one in any. Looks back until it has them or has seen `_STEPS` times `_STEP` matching entries; where
+    nothing is wanted, among `_UNWANTED` times as many stories."""
+    if not query:
+        return stories_of(connection, wanted, limit, skip)
+    most = limit + skip
+    if not query.wanted:
+        return [story for story in stories_of(connection, wanted, _UNWANTED * most) if query.allows(story)][skip:most]
     found: list[Story] = []
     seen: set[bytes] = set()
     look = _sqlite_matches if connection.dialect.name == "sqlite" else _postgresql_matches
-    for matches in look(connection, query):
+    for matches in look(connection, query, wanted):
         fresh = [story_id for story_id in dict.fromkeys(matches) if story_id not in seen]
         seen.update(fresh)
         # A story with its texts costs more than all the rest, so no more of them are read than are wanted.
-        for some in in_chunks(_of_kind(connection, fresh, wanted), limit):
+        for some in in_chunks(_of_kind(connection, fresh, wanted), most):
             found += [story for story in by_ids(connection, some) if query.allows(story)]
-            if len(found) >= limit:
+            if len(found) >= most:
                 break
-        if len(found) >= limit:
+        if len(found) >= most:
             break
-    return sorted(found, key=lambda story: (-story.published.timestamp(), story.ref))[:limit]
+    return sorted(found, key=lambda story: (-story.published.timestamp(), story.ref))[skip:most]
 
 
 def _of_kind(connection: sa.Connection, story_ids: list[bytes], wanted: StoryFilter) -> list[bytes]:
     """Those of the stories that are of that kind, the newest first."""
     names = None if wanted.sections is None else set(wanted.sections)
     s = stories.c
-    query = sa.select(s.published, s.ref, s.story_id, s.section, s.second, s.withheld).where(*wanted.conditions())
+    query = sa.select(s.published, s.ref, s.story_id, s.section, s.second, s.withheld)
+    query = query.where(*replace(wanted, label=None, feed_id=None).conditions())
+    if wanted.label is not None:
+        # Asked of each of the few stories, where `conditions` would have all that are labelled so gathered first.
+        is_it = (story_labels.c.story_id == s.story_id) & (story_labels.c.label == wanted.label)
+        query = query.where(sa.exists().where(is_it))
     kept: list[tuple[int, str, bytes]] = []
     for some in in_chunks(story_ids):
         for row in connection.execute(query.where(s.story_id.in_(some))):
@@ -139,29 +148,50 @@ def _of_kind(connection: sa.Connection, story_ids: list[bytes], wanted: StoryFil
     return [story_id for _, _, story_id in sorted(kept)]
 
 
-def _sqlite_matches(connection: sa.Connection, query: Query) -> Iterable[list[bytes]]:
+def _where(wanted: StoryFilter) -> tuple[str, dict[str, int]]:
+    """What of the filter can be asked of an entry, with its parameters: it must be that source's, and of that time give
+    or take what lies between the entries of one story."""
+    asked: list[str] = []
+    values: dict[str, int] = {}
+    if wanted.feed_id is not None:
+        asked.append(" AND entries.feed_id = :feed_id")
+        values["feed_id"] = wanted.feed_id
+    if wanted.until is not None:
+        asked.append(" AND entries.dated < :latest")
+        values["latest"] = micros(wanted.until + _LATE)
+    return "".join(asked), values
+
+
+def _sqlite_matches(connection: sa.Connection, query: Query, wanted: StoryFilter) -> Iterable[list[bytes]]:
     """Stories of matching entries, the newest first, a step at a time."""
     # Quoted, a term is words and nothing else; `search_words` leaves no quote in it.
     asked = " AND ".join(f'"{term}"' for term in query.wanted)
+    where, values = _where(wanted)
     statement = sa.text(
-        "SELECT search.rowid AS at, story_id FROM search JOIN entries ON entry_id = search.rowid"
-        " WHERE search MATCH :asked AND search.rowid < :before ORDER BY search.rowid DESC LIMIT :step"
+        "SELECT search.rowid AS at, story_id, first_seen FROM search JOIN entries ON entry_id = search.rowid"  # noqa: S608 (our own words)
+        f" WHERE search MATCH :asked AND search.rowid < :before{where} ORDER BY search.rowid DESC LIMIT :step"
     )
     before = 2**62
     for _ in range(_STEPS):
-        rows = connection.execute(statement, {"asked": asked, "before": before, "step": _STEP}).all()
+        rows = connection.execute(statement, values | {"asked": asked, "before": before, "step": _STEP}).all()
         yield [row.story_id for row in rows if row.story_id is not None]
-        if len(rows) < _STEP:
+        if len(rows) < _STEP or _is_before(rows[-1].first_seen, wanted):
             return
         before = rows[-1].at
 
 
-def _postgresql_matches(connection: sa.Connection, query: Query) -> Iterable[list[bytes]]:
+def _is_before(first_seen: int, wanted: StoryFilter) -> bool:
+    """Whether entries first seen then, and those before, are too old to be in any story that is asked for."""
+    return wanted.since is not None and first_seen < micros(wanted.since - _LATE)
+
+
+def _postgresql_matches(connection: sa.Connection, query: Query, wanted: StoryFilter) -> Iterable[list[bytes]]:
     """The same. In spans of entries: the planner would sort every match of a common word to give the newest few."""
     asked = " && ".join(f"phraseto_tsquery('bmn', :t{n})" for n in range(len(query.wanted)))
+    where, values = _where(wanted)
     statement = sa.text(
-        f"SELECT search.entry_id, story_id FROM search JOIN entries USING (entry_id)"  # noqa: S608 (numbers alone)
-        f" WHERE words @@ ({asked}) AND search.entry_id < :before AND search.entry_id >= :least"
+        f"SELECT search.entry_id, story_id, first_seen FROM search JOIN entries USING (entry_id)"  # noqa: S608 (our own words)
+        f" WHERE words @@ ({asked}) AND search.entry_id < :before AND search.entry_id >= :least{where}"
         " ORDER BY search.entry_id DESC LIMIT :step"
     )
     terms = {f"t{n}": term for n, term in enumerate(query.wanted)}
@@ -169,11 +199,12 @@ def _postgresql_matches(connection: sa.Connection, query: Query) -> Iterable[lis
     span, steps = _SPAN, 0
     while before > 0 and steps < _STEPS:
         least = max(0, before - span)
-        values = terms | {"before": before, "least": least, "step": _STEP}
-        rows = connection.execute(statement, values).all()
+        rows = connection.execute(statement, terms | values | {"before": before, "least": least, "step": _STEP}).all()
         if rows:
             steps += 1
             yield [row.story_id for row in rows if row.story_id is not None]
+            if _is_before(rows[-1].first_seen, wanted):
+                return
         if len(rows) == _STEP:
             before = rows[-1].entry_id
         else:

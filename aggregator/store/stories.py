@@ -227,7 +227,8 @@ class StoryFilter:
     `top_since` is of when a story came among the top ones.
     `shown_since` and `shown_until` are of when a story first stood in a published feed.
 
-    `filed` asks for those of any section, where the order of one index would not help: few are meant, of many.
+    `filed` asks for those of any section (or of `sections` alone), where the order of one index would not help: few are
+    meant, of many.
     `sections` may name UNSURE and WITHHELD; without the latter, stories that are withheld are never meant."""
 
     sections: tuple[str, ...] | None = None
@@ -248,7 +249,10 @@ class StoryFilter:
             found.append(stories.c.withheld.is_(None))
         if self.filed:
             # Coalesced, so that no planner walks the sections' index, where it would read them all to find a few.
-            found.append(sa.func.coalesce(stories.c.section, "").in_(SECTIONS))
+            section, second = (sa.func.coalesce(column, "") for column in (stories.c.section, stories.c.second))
+            found.append(section.in_(SECTIONS))
+            if self.sections is not None:
+                found.append(section.in_(self.sections) | second.in_(self.sections))
         if self.since is not None:
             found.append(stories.c.published >= micros(self.since))
         if self.until is not None:
@@ -277,8 +281,9 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None, sk
     most = None if limit is None else limit + skip
     query = sa.select(stories.c.story_id, stories.c.published, stories.c.ref).where(*wanted.conditions())
     # Section by section: each walks its index from the newest on and stops, where one IN would sort them all.
+    is_one = wanted.sections is None or wanted.filed
     names = sorted(set(wanted.sections or ()))
-    kinds = [query] if wanted.sections is None else [query.where(each) for s in names for each in _filed_under(s)]
+    kinds = [query] if is_one else [query.where(each) for s in names for each in _filed_under(s)]
     found: dict[bytes, Any] = {}
     for kind in kinds:
         found |= {row.story_id: row for row in connection.execute(kind.order_by(*_ORDER).limit(most))}
