@@ -31,7 +31,8 @@ _BYTE_ORDER_MARKS = (  # longest first: UTF-32's begins with UTF-16's
 )
 _DECLARATION = re.compile(rb"""^<\?xml\b[^>]{0,400}?\bencoding\s{0,9}=\s{0,9}["']([A-Za-z0-9_.:-]{1,40})["']""")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_CONTROLS = [chr(code) for code in (*range(32), 0xFFFE, 0xFFFF) if chr(code) not in "\t\n\r"]
+_FORBIDDEN = re.compile(f"[{''.join(_CONTROLS)}]")
 _WHITE = " \t\r\n\ufeff"
 
 
@@ -52,7 +53,7 @@ def decode(document: bytes, content_type: str | None = None) -> Text:
     that is valid UTF-8 beyond ASCII is UTF-8 whatever an 8-bit encoding's name says.
     """
     text, complaint = _decoded(document, content_type)
-    if _FORBIDDEN.search(text):
+    if any(map(text.__contains__, _CONTROLS)):  # one search for each takes less than half of what a pattern takes
         text = _FORBIDDEN.sub("", text)
         complaint = complaint or "control characters that XML forbids"
     start = _root_start(text)
