@@ -21,7 +21,7 @@ AT_MOST = 100  # questions in one: bounds how long the store's thread is kept
 class Together(Generic[A, R]):
     """Asks `answer` for many feeds at a time: arguments by feed id in, answers by feed id out.
 
-    The first question waits `patience` seconds for company.
+    Each time the first question waits `patience` seconds for company.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Together(Generic[A, R]):
 
     async def _ask_all(self) -> None:
         try:
-            await asyncio.sleep(self._patience)
             while self._waiting:
+                await asyncio.sleep(self._patience)
                 await self._ask_some(self._next())
         finally:
             self._asking = None
