@@ -53,7 +53,7 @@ _BATCH = 200  # results a transaction; more only delays the first reader
 _BATCH_ENTRIES = 1000  # new entries, or about so many: 3 MB of text, and half a tenth of a second of the writer's time
 _ENTRIES_WAITING = 3000  # new entries in those results: some 20 MB
 _PATIENCE = 0.25  # seconds that a result waits for company while other polls are under way: a transaction costs 1.5 ms
-_COMPANY = 0.01  # seconds that a question to the store waits for more of its kind
+_COMPANY = 0.03  # seconds that a question to the store waits for more of its kind
 _LOOK = 0.02  # seconds between two looks at how much company there is
 _ROOM = 2000  # polls begun or waiting for their host's turn; more are left to the next look
 _PUSHES = 50  # pushes read at a time
@@ -397,7 +397,7 @@ class Poller:
         if source and (source.include or source.exclude):
             parsed = replace(parsed, entries=tuple(e for e in parsed.entries if source.accepts(e.title)))
         known = () if is_first else await self._known.ask(feed.feed_id, parsed)
-        return parsed, feed_changes(known, parsed, now)
+        return parsed, feed_changes(known, parsed, now, last.standing)
 
     def _policy_for(self, source: Source | None) -> PollPolicy:
         return self._policy.of_source(source.every if source else None)

@@ -9,10 +9,11 @@ article of two feeds is `stories.dedupe`'s.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from aggregator.text import title_key
@@ -23,6 +24,7 @@ from aggregator.urls import canonical_url
 # who put a revision number into the guid (BBC) change guid and title too, but within hours.
 REUSED_PAGE_AFTER = timedelta(days=3)
 _OLDEST = datetime(1, 1, 1, tzinfo=UTC)
+_NOTHING: Mapping[bytes, int] = MappingProxyType({})
 
 
 class Keys(NamedTuple):
@@ -88,14 +90,17 @@ class _Item:
 One = TypeVar("One", bound=_Item | KnownEntry)
 
 
-def feed_changes(known: Sequence[KnownEntry], parsed: ParsedFeed, now: datetime) -> FeedChanges:
+def feed_changes(
+    known: Sequence[KnownEntry], parsed: ParsedFeed, now: datetime, standing: Mapping[bytes, int] = _NOTHING
+) -> FeedChanges:
     """What the document brings that we did not know: new and updated entries, in document order.
 
-    `known` are the feed's entries and tombstones, or at least those that share evidence with the document. `now` dates
-    undated entries: without guid, page and date, an equal title counts for the day it was first seen.
+    `known` are the feed's entries and tombstones, or at least those that share evidence with an entry of the document.
+    `standing` are ids by fingerprint of what stood in its last document: all that matters of what is there unchanged.
+    `now` dates undated entries: without guid, page and date, an equal title counts for the day it was first seen.
     """
     alive = [entry for entry in known if not entry.is_tombstone]
-    matching = _Matching(alive)
+    matching = _Matching(alive, standing)
     items, repeats = matching.take_unchanged(parsed)
     items, folded = _without_repeats(items, matching.taken())
     for item, entry in _matches(items, matching, now):
@@ -118,14 +123,14 @@ def feed_changes(known: Sequence[KnownEntry], parsed: ParsedFeed, now: datetime)
 class _Matching:
     """Which known entries the document has met so far."""
 
-    def __init__(self, alive: Sequence[KnownEntry]) -> None:
-        self.alive = alive
-        self.seen: dict[int, KnownEntry] = {}
+    def __init__(self, alive: Sequence[KnownEntry], standing: Mapping[bytes, int]) -> None:
+        self.alive, self._standing = alive, standing
+        self.seen: set[int] = set()
         self.entry_of: dict[_Item, KnownEntry] = {}
 
     def take_unchanged(self, parsed: ParsedFeed) -> tuple[list[_Item], int]:
         """Takes what the document says word for word as before; the other entries, and how many were repeats."""
-        by_fingerprint = {entry.fingerprint: entry for entry in self.alive}
+        ids = {**self._standing, **{entry.fingerprint: entry.entry_id for entry in self.alive}}
         items: list[_Item] = []
         repeats = 0
         met: set[bytes] = set()
@@ -137,18 +142,16 @@ class _Matching:
                 repeats += 1
                 continue
             met.add(entry.fingerprint)
-            if entry.fingerprint not in by_fingerprint:
+            if entry.fingerprint not in ids:
                 items.append(_Item(entry, canonical_url(entry.link), title_key(entry.title)))
-        for fingerprint in met:
-            if (known := by_fingerprint.get(fingerprint)) is not None:
-                self.seen[known.entry_id] = known
+        self.seen.update(ids[fingerprint] for fingerprint in met if fingerprint in ids)
         return items, repeats
 
     def taken(self) -> tuple[KnownEntry, ...]:
-        return tuple(self.seen.values())
+        return tuple(entry for entry in self.alive if entry.entry_id in self.seen)
 
     def take(self, item: _Item, entry: KnownEntry) -> None:
-        self.seen[entry.entry_id] = entry
+        self.seen.add(entry.entry_id)
         self.entry_of[item] = entry
 
     def free(self) -> list[KnownEntry]:

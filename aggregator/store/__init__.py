@@ -388,21 +388,24 @@ class Store:
             return entries.known(connection, feed_ids)
 
     def known_for(self, documents: Mapping[int, ParsedFeed]) -> dict[int, tuple[KnownEntry, ...]]:
-        """What is known that matters to these documents, by feed id: `feed_changes` gives the same as with `known`."""
+        """What is known that could be entries of these documents, by feed id.
+
+        With that and what stands (see `last_documents`), `feed_changes` gives the same as with all of `known`.
+        """
         with self._database.read() as connection:
             return entries.known_for(connection, documents)
 
     def fingerprints(self, feed_ids: Iterable[int]) -> dict[int, frozenset[bytes]]:
         """What the last document of each feed consisted of: entries that the parser need not read again."""
         with self._database.read() as connection:
-            return entries.fingerprints(connection, feed_ids)
+            return {feed_id: frozenset(ones) for feed_id, ones in entries.standing(connection, feed_ids).items()}
 
     def last_documents(self, feed_ids: Iterable[int]) -> dict[int, LastDocument]:
         """What the parser need not read again: see `LastDocument`."""
         wanted = list(feed_ids)
         with self._database.read() as connection:
-            known, marks = entries.fingerprints(connection, wanted), feeds.marks(connection, wanted)
-        return {feed_id: LastDocument(known[feed_id], marks.get(feed_id, b"")) for feed_id in wanted}
+            standing, marks = entries.standing(connection, wanted), feeds.marks(connection, wanted)
+        return {feed_id: LastDocument(standing[feed_id], marks.get(feed_id, b"")) for feed_id in wanted}
 
     def apply(self, results: Sequence[PollResult], now: datetime, worker_id: str | None = None) -> Applied:
         """Commit many polls in one transaction, each as one unit: its entries and the state that vouches for them.

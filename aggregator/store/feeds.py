@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -33,10 +33,15 @@ class ConfiguredSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LastDocument:
-    """What a feed's last document consisted of: fingerprints of its entries, and the marks that they are known by."""
+    """What a feed's last document consisted of: ids of its entries by fingerprint, and the marks that they are known
+    by."""
 
-    fingerprints: frozenset[bytes] = frozenset()
+    standing: Mapping[bytes, int] = field(default_factory=dict)
     marks: bytes = b""
+
+    @property
+    def fingerprints(self) -> frozenset[bytes]:
+        return frozenset(self.standing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from aggregator.schema import entries, texts
+from aggregator.store import entries as entry_queries
 from aggregator.store import feeds as feed_queries
 from aggregator.store import leases, push
 from aggregator.store.engine import in_chunks, insert_many
@@ -46,7 +47,7 @@ def apply(connection: sa.Connection, results: Sequence[PollResult], now: datetim
     last_success = leases.still_ours(connection, latest, worker)
     polls = [latest[feed_id] for feed_id in sorted(last_success)]
     documents = [result for result in polls if isinstance(result.outcome, Fetched | Pushed)]
-    standing = _standing(connection, [result.state.feed_id for result in documents])
+    standing = entry_queries.standing(connection, [result.state.feed_id for result in documents])
     new_ids = _insert(connection, documents, standing, now)
     updated_ids = _update(connection, documents)
     _note_presence(connection, documents, standing, last_success, now)
@@ -67,17 +68,6 @@ def apply(connection: sa.Connection, results: Sequence[PollResult], now: datetim
         tuple(new_ids),
         tuple(updated_ids),
     )
-
-
-def _standing(connection: sa.Connection, feed_ids: list[int]) -> dict[int, dict[bytes, int]]:
-    """By feed, the fingerprints and ids of what stood in its last document."""
-    found: dict[int, dict[bytes, int]] = {feed_id: {} for feed_id in feed_ids}
-    query = sa.select(entries.c.feed_id, entries.c.fingerprint, entries.c.entry_id)
-    for some in in_chunks(feed_ids):
-        where = entries.c.feed_id.in_(some), entries.c.left_at.is_(None)
-        for feed_id, fingerprint, entry_id in connection.execute(query.where(*where)):
-            found[feed_id][fingerprint] = entry_id
-    return found
 
 
 def _insert(
