@@ -95,6 +95,7 @@ class Service:
         self.pipeline: Pipeline
         self._began = utc_now()
         self._came_back: dict[str, datetime] = {}
+        self._working: set[asyncio.Task[object]] = set()  # stages in the middle of something
 
     async def run(self, on_ready: OnReady | None = None) -> int:
         """Start, work, drain, stop."""
@@ -118,7 +119,7 @@ class Service:
             self._log.info("stopping", polls_in_flight=pipeline.poller.in_flight)
             # APScheduler's executor would cancel running coroutines: pause it, let them end, then shut it down.
             metronome.pause()
-            await pipeline.stop(DRAIN)
+            await asyncio.gather(pipeline.stop(DRAIN), self._finish_stages())
             metronome.shutdown(wait=False)
             for listener in self.listeners.values():
                 await listener.stop()
@@ -192,7 +193,7 @@ class Service:
         if role.edits:
             jobs.append(Job("archive", self._if_editing(pipeline.archive), {"minutes": 10, "jitter": 60}))
             jobs.append(Job("announce", self._if_editing(pipeline.announce), {"seconds": TICK}))
-            jobs.append(Job("brief", self._if_editing(pipeline.brief), {"seconds": 20}))
+            jobs.append(Job("brief", self._if_editing(pipeline.brief), {"seconds": 5}))
             jobs.append(Job("prune", self._if_editing(pipeline.prune), {"hours": 6, "jitter": 600}))
         if role.edits or role.serves:
             jobs.append(Job("edit", self._edit, {"seconds": EDIT}))
@@ -218,6 +219,9 @@ class Service:
         """The job with its failure logged here, once: the next beat tries again."""
 
         async def once() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._working.add(task)
             try:
                 await job()
                 self._came_back[name] = utc_now()
@@ -227,8 +231,19 @@ class Service:
                 self._log.error("stage_failed", stage=name, error=str(error))
             except Exception as error:
                 self._log.error("stage_failed", stage=name, error=repr(error), exc_info=True)
+            except asyncio.CancelledError:
+                if not self._stop.is_set():
+                    raise
+                self._log.warning("stage_cut_short", stage=name, remedy="what it left is done at the next start")
+            finally:
+                self._working.discard(task)
 
         return once
+
+    async def _finish_stages(self) -> None:
+        """Wait for the stages at work, as long as there is time for it."""
+        if self._working:
+            await asyncio.wait(self._working, timeout=DRAIN.total_seconds())
 
     def _say_ready(self, config: Config) -> None:
         files = " ".join(str(file) for file in config.files) or "packaged defaults"

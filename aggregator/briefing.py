@@ -9,6 +9,8 @@ the log says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -107,7 +109,7 @@ class Briefing:
             return False
         message = message_of(read(kept), letter.recipient, self._sender, self._site)
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._send, server, message)
+            await _aside(self._send, server, message)
         except mail.MailDelayed as error:
             await self._delay(letter, str(error))
             return False
@@ -130,6 +132,33 @@ class Briefing:
         again = self._now() + _RETRIES[letter.tries]
         self._log.warning("digest_delayed", day=letter.day, to=letter.recipient, error=why, next=again)
         await self._database(self._store.settle_letter, letter, "waiting", again)
+
+
+async def _aside(call: Callable[[str, EmailMessage], None], server: str, message: EmailMessage) -> None:
+    """Make the call on a thread that nobody waits for at the end: a mail server that says nothing must not keep us from
+    stopping, as a pool's thread would."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if outcome.done():
+            return
+        if error is None:
+            outcome.set_result(None)
+        else:
+            outcome.set_exception(error)
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            call(server, message)
+        except BaseException as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=work, name="mail", daemon=True).start()
+    await outcome
 
 
 def read(kept: KeptDigest) -> Digest:

@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import time
+from datetime import UTC, datetime
 
 import pytest
 from origin import Answer, Origin, served
@@ -40,6 +41,24 @@ def test_it_polls_groups_publishes_and_stops_in_time(tmp_path):
     assert status["sources"][0]["health"] == "ok"
     assert status["sources"][0]["entries"] == 4
     assert "Traceback" not in service.log()
+
+
+def test_a_stage_that_hangs_does_not_keep_it_from_stopping(tmp_path):
+    """A mail server that takes the connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        at = datetime.now(UTC).strftime("%H:00")
+        smtp = f"smtp://127.0.0.1:{mute.getsockname()[1]}"
+        service = Service(tmp_path, [], digest={"at": at, "to": ["a@b.example"], "smtp": smtp})
+        with service.running() as process:
+            mute.settimeout(60)
+            connection, _ = mute.accept()
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(25) == 0
+            assert time.monotonic() - began < 20, "the server's silence lasts half a minute"
+            connection.close()
+        assert "stage_cut_short stage=brief" in service.log()
+        assert "Traceback" not in service.log()
 
 
 def test_a_second_daemon_is_refused_and_says_who_is_there(tmp_path):
