@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import uvloop
@@ -142,14 +143,22 @@ def prune(options: argparse.Namespace, console: Console) -> int:
     config = load_config(options)
     configure_logging(config.log.format, "warning")
     pruned = asyncio.run(_prune(config, dry_run=options.dry_run))
+    shrunk = pruned.shrunk
     if options.json:
-        console.json({"entries": pruned.entries, "texts": pruned.texts, "stories": pruned.stories})
+        told = {"entries": pruned.entries, "texts": pruned.texts, "stories": pruned.stories}
+        console.json({**told, "for_size": asdict(shrunk) if shrunk else None})
         return DONE
     verb = "would take" if options.dry_run else "took"
     console.print(
         f"{verb} {counted(pruned.entries, 'entry', 'entries')}, {counted(pruned.texts, 'text')}, "
         f"{counted(pruned.stories, 'story', 'stories')}"
     )
+    if shrunk:
+        console.print(
+            f"for retention.size {verb} the oldest {counted(shrunk.texts, 'text')} and "
+            f"{counted(shrunk.entries, 'entry', 'entries')}: {shrunk.before / (1 << 20):.1f} MiB in use, "
+            f"then {'about ' if options.dry_run else ''}{shrunk.after / (1 << 20):.1f} MiB"
+        )
     return DONE
 
 

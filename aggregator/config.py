@@ -49,7 +49,7 @@ __all__ = [
 M = TypeVar("M", bound=BaseModel)
 
 # Accepted and checked, without effect so far; `bmn check` says so to whoever sets one.
-NOT_YET_EFFECTIVE = frozenset({"websub.builtin_hub", "retention.size"})
+NOT_YET_EFFECTIVE = frozenset({"websub.builtin_hub"})
 
 
 def find(option: str | os.PathLike[str] | None, env: Mapping[str, str], cwd: Path) -> Path | None:

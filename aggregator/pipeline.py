@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ from aggregator.publish.shelf import Shelf
 from aggregator.publisher import Publisher
 from aggregator.rediscovery import Rediscovery
 from aggregator.roles import Role
-from aggregator.store import Pruned, Store
+from aggregator.store import Budget, Pruned, Shrunk, Store
 from aggregator.subscriber import Subscriber
 from aggregator.types import FeedState
 from aggregator.workers import Workers
@@ -306,8 +306,31 @@ class Pipeline:
             made += await self.database(self.store.save_archive, printed)
 
     async def prune(self, *, dry_run: bool = False) -> Pruned:
-        """Take out what retention has ended."""
-        return await self.database(self.store.prune, self.config.retention, self.now(), dry_run)
+        """Take out what retention has ended, then the oldest while the database is over its budget."""
+        retention, now = self.config.retention, self.now()
+        pruned = await self.database(self.store.prune, retention, now, dry_run)
+        if retention.size is not None:
+            budget = Budget(retention.size, self.config.stories.window)
+            if dry_run:
+                return replace(pruned, shrunk=await self.database(self.store.would_shrink, budget, retention, now))
+            pruned = replace(pruned, shrunk=await self._shrink(budget, now))
+        if pruned.entries or pruned.texts:
+            self.log.info("prune", entries=pruned.entries, texts=pruned.texts, stories=pruned.stories)
+        return pruned
+
+    async def _shrink(self, budget: Budget, now: datetime) -> Shrunk:
+        # A step at a time, so that the writer can commit polls in between.
+        total = step = await self.database(self.store.shrink, budget, now)
+        while step.texts or step.entries:
+            step = await self.database(self.store.shrink, budget, now, True)
+            total = total.then(step)
+        if total.texts or total.entries:
+            taken = {"texts": total.texts, "entries": total.entries, "stories": total.stories}
+            self.log.warning("over_budget", bytes=total.before, allowed=budget.size, **taken, left=total.after)
+        if total.after > budget.size:
+            remedy = "only what is young is left: raise retention.size or shorten stories.window"
+            self.log.error("over_budget_still", bytes=total.after, allowed=budget.size, remedy=remedy)
+        return total
 
     async def feeds_to_poll(self, urls: Iterable[str], *, everything: bool) -> list[FeedState]:
         """Those named, all that are enabled, or those due. NotFound names a URL that is no source."""

@@ -93,7 +93,8 @@ def test_poll_of_an_unknown_source_fails_and_says_so(polled):
 
 
 def test_prune_says_what_it_would_take(polled):
-    assert json.loads(polled.bmn("prune", "--dry-run", "--json").stdout) == {"entries": 0, "texts": 0, "stories": 0}
+    said = json.loads(polled.bmn("prune", "--dry-run", "--json").stdout)
+    assert said == {"entries": 0, "texts": 0, "stories": 0, "for_size": None}
 
 
 def test_sources_are_added_listed_exported_imported_and_removed(tmp_path):

@@ -53,3 +53,18 @@ def test_a_copied_installation_serves_the_same(tmp_path, origin, postgres_url):
     service.config.write_text(json.dumps(settings | {"database": postgres_url}))
     with service.running():
         assert get(f"{service.url}/news.atom")[2] == served_then
+
+
+def test_prune_says_what_the_budget_would_take_and_takes_no_more_than_is_old(tmp_path, origin):
+    service = Service(tmp_path, [origin.url("/feed")], retention={"size": "1 MiB"})
+    big = "".join(f"word{n * 7919 % 999983} " for n in range(12000))
+    item = f"<item><title>{{}}</title><guid>{{}}</guid><description>{big}</description></item>"
+    items = "".join(item.format(f"Headline {n} as printed", n) for n in range(12))
+    origin.script("/feed", Answer(body=f"<rss version='2.0'><channel><title>x</title>{items}</channel></rss>".encode()))
+    service.poll()
+    said = json.loads(service.bmn("prune", "--dry-run", "--json").stdout)["for_size"]
+    assert said["before"] > 1 << 20
+    assert (said["texts"], said["entries"]) == (0, 0), "all of it is of today"
+    done = service.bmn("prune")
+    assert "for retention.size took the oldest 0 texts and 0 entries" in done.stdout
+    assert "over_budget_still" in done.stderr

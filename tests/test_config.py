@@ -563,7 +563,6 @@ def test_remarks_name_what_has_no_effect_and_what_is_open(tmp_path: Path) -> Non
     )
 
     assert config.remarks(read) == (
-        "retention.size: has no effect in this version",
         "admin.listen: other machines can reach it and no token is asked, set admin.token",
         "sources: all of them are disabled",
     )

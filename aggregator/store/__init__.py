@@ -21,6 +21,7 @@ from aggregator.ingest.websub import Subscription
 from aggregator.schema import meta
 from aggregator.store import (
     archives,
+    budget,
     corrections,
     digests,
     entries,
@@ -37,13 +38,14 @@ from aggregator.store import (
     upgrade,
 )
 from aggregator.store.archives import Archive
+from aggregator.store.budget import Budget
 from aggregator.store.corrections import Correction
 from aggregator.store.digests import KeptDigest, Letter
 from aggregator.store.engine import Database, insert_new, upsert
 from aggregator.store.feeds import ConfiguredSource, LastDocument, Synced
 from aggregator.store.filing import Head, Touched
 from aggregator.store.hub import Ping
-from aggregator.store.keep import Pruned, Retention
+from aggregator.store.keep import Pruned, Retention, Shrunk
 from aggregator.store.leases import Claimed, Lease, LeasedHost
 from aggregator.store.lock import EditorLock
 from aggregator.store.numbers import Counts, Delay, Freshness, Waiting
@@ -68,6 +70,7 @@ from aggregator.types import (
 __all__ = [
     "Applied",
     "Archive",
+    "Budget",
     "Claimed",
     "ConfiguredSource",
     "Correction",
@@ -85,6 +88,7 @@ __all__ = [
     "Query",
     "Retention",
     "Saved",
+    "Shrunk",
     "Store",
     "StoryFilter",
     "StoryRecord",
@@ -718,6 +722,18 @@ class Store:
         if self.is_sqlite:
             self._database.give_space_back()
         return pruned
+
+    def would_shrink(self, allowed: Budget, retention: Retention, now: datetime) -> Shrunk:
+        """What `shrink` would take behind `prune` while the database holds more than is allowed; estimated."""
+        with self._database.read() as connection:
+            return budget.would_shrink(connection, allowed, retention, now)
+
+    def shrink(self, allowed: Budget, now: datetime, goes_on: bool = False) -> Shrunk:
+        """One step: take some of the oldest where the database holds more than is allowed, see `budget.shrink`."""
+        shrunk = budget.shrink(self._database, allowed, now, goes_on)
+        if self.is_sqlite and shrunk.texts + shrunk.entries:
+            self._database.give_space_back()
+        return shrunk
 
     def size(self) -> int:
         """Bytes the database takes, free pages among them."""

@@ -42,20 +42,39 @@ class Retention(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Shrunk:
+    """What was taken, or would be, for the sake of `retention.size`; `before` and `after` are bytes in use."""
+
+    before: int
+    after: int
+    texts: int = 0
+    entries: int = 0
+    stories: int = 0
+
+    def then(self, later: Shrunk) -> Shrunk:
+        """Both steps as one."""
+        texts, entries_ = self.texts + later.texts, self.entries + later.entries
+        return Shrunk(self.before, later.after, texts, entries_, self.stories + later.stories)
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
-    """What retention took, or would take: numbers of entries, of texts (of entries that stay), of stories."""
+    """What retention took, or would take: numbers of entries, of texts (of entries that stay), of stories; `shrunk`
+    where there is a budget."""
 
     entries: int = 0
     texts: int = 0
     stories: int = 0
     story_ids: tuple[UUID, ...] = ()
+    shrunk: Shrunk | None = None
 
 
 # When an entry last stood in its feed; never earlier than we saw it.
-_LAST = sa.func.coalesce(entries.c.left_at, feeds.c.last_success_at, entries.c.first_seen)
+LAST = sa.func.coalesce(entries.c.left_at, feeds.c.last_success_at, entries.c.first_seen)
 
 
-def _over(cutoff: int) -> sa.ColumnElement[bool]:
+def is_over(cutoff: int) -> sa.ColumnElement[bool]:
+    """Whether an entry last stood in its feed before then."""
     # The two halves each have an index: departed entries, and all those of feeds long silent.
     departed = sa.and_(entries.c.left_at.is_not(None), entries.c.left_at < cutoff)
     silent = sa.and_(
@@ -67,7 +86,7 @@ def _over(cutoff: int) -> sa.ColumnElement[bool]:
 
 
 def _stories_with_some_over(connection: sa.Connection, cutoff: int) -> list[bytes]:
-    query = sa.select(entries.c.story_id).where(_over(cutoff), entries.c.story_id.is_not(None)).distinct()
+    query = sa.select(entries.c.story_id).where(is_over(cutoff), entries.c.story_id.is_not(None)).distinct()
     return list(connection.scalars(query))
 
 
@@ -77,17 +96,17 @@ def _wholly_over(connection: sa.Connection, story_ids: list[bytes], cutoff: int)
         sa.select(entries.c.story_id)
         .where(entries.c.story_id.in_(story_ids))
         .group_by(entries.c.story_id)
-        .having(sa.func.sum(sa.case((_over(cutoff), 0), else_=1)) == 0)
+        .having(sa.func.sum(sa.case((is_over(cutoff), 0), else_=1)) == 0)
     )
     return list(connection.scalars(query))
 
 
 def _loose_over(cutoff: int) -> sa.Select[Any]:
-    return sa.select(entries.c.entry_id).where(_over(cutoff), entries.c.story_id.is_(None))
+    return sa.select(entries.c.entry_id).where(is_over(cutoff), entries.c.story_id.is_(None))
 
 
 def _texts_over(cutoff: int) -> sa.Select[Any]:
-    return sa.select(texts.c.entry_id).select_from(texts.join(entries)).where(_over(cutoff))
+    return sa.select(texts.c.entry_id).select_from(texts.join(entries)).where(is_over(cutoff))
 
 
 def count(connection: sa.Connection, retention: Retention, now: datetime) -> Pruned:
@@ -96,8 +115,8 @@ def count(connection: sa.Connection, retention: Retention, now: datetime) -> Pru
     dead: list[bytes] = []
     for some in in_chunks(_stories_with_some_over(connection, cutoff)):
         dead += _wholly_over(connection, some, cutoff)
-    going = sa.select(sa.func.count()).select_from(entries).where(_over(cutoff))
-    fading = sa.select(sa.func.count()).select_from(texts.join(entries)).where(_over(text_cutoff), ~_over(cutoff))
+    going = sa.select(sa.func.count()).select_from(entries).where(is_over(cutoff))
+    fading = sa.select(sa.func.count()).select_from(texts.join(entries)).where(is_over(text_cutoff), ~is_over(cutoff))
     return Pruned(
         connection.scalar(going) or 0, connection.scalar(fading) or 0, len(dead), tuple(UUID(bytes=s) for s in dead)
     )
@@ -127,17 +146,39 @@ def prune(database: Transactions, retention: Retention, now: datetime) -> Pruned
         gone += len(still)
     with database.read() as connection:
         fading = list(connection.scalars(_texts_over(text_cutoff)))
+    return Pruned(gone, fade(database, fading), len(taken), tuple(UUID(bytes=s) for s in taken))
+
+
+def fade(database: Transactions, entry_ids: list[int]) -> int:
+    """Take the texts of these entries; how many there were."""
     faded = 0
-    for some in in_chunks(fading, _TEXTS):
+    for some in in_chunks(entry_ids, _TEXTS):
         with database.write() as connection:
             faded += connection.execute(sa.delete(texts).where(texts.c.entry_id.in_(some))).rowcount
             search.forget_texts(connection, some)
-    return Pruned(gone, faded, len(taken), tuple(UUID(bytes=s) for s in taken))
+    return faded
+
+
+def take(connection: sa.Connection, entry_ids: list[int], now: datetime) -> tuple[int, list[bytes]]:
+    """Take these entries and the stories that are left without any; how many entries, which stories."""
+    query = sa.select(entries.c.entry_id, entries.c.story_id).where(entries.c.entry_id.in_(entry_ids))
+    going = {row.entry_id: row.story_id for row in connection.execute(query)}
+    touched = sorted({story_id for story_id in going.values() if story_id is not None})
+    query = sa.select(entries.c.story_id).where(entries.c.story_id.in_(touched), entries.c.entry_id.not_in(list(going)))
+    staying = set(connection.scalars(query))
+    whole = [story_id for story_id in touched if story_id not in staying]
+    _bury_stories(connection, whole, now)
+    _bury_entries(
+        connection, [each for each, story_id in going.items() if story_id is None or story_id in staying], now
+    )
+    for story_id in sorted(staying):
+        _mend(connection, story_id, now)
+    return len(going), whole
 
 
 def _thin_out(connection: sa.Connection, story_ids: list[bytes], cutoff: int, now: datetime) -> int:
     """Takes what is over from stories that something keeps; how many entries."""
-    query = sa.select(entries.c.entry_id, entries.c.story_id).where(entries.c.story_id.in_(story_ids), _over(cutoff))
+    query = sa.select(entries.c.entry_id, entries.c.story_id).where(entries.c.story_id.in_(story_ids), is_over(cutoff))
     going = {row.entry_id: row.story_id for row in connection.execute(query)}
     _bury_entries(connection, list(going), now)
     for story_id in sorted(set(going.values())):
