@@ -493,6 +493,7 @@ class Poller:
                 self.totals.new_entries += applied.new_entries
                 for result in batch:
                     self._account(result)
+                self._metrics.last_progress.labels("poll").set_to_current_time()
             finally:
                 for _ in batch:
                     self._results.task_done()
@@ -536,7 +537,6 @@ class Poller:
     def _account(self, result: PollResult) -> None:
         totals, outcome, state = self.totals, result.outcome, result.state
         self.after_commit(result)
-        self._metrics.last_progress.labels("poll").set_to_current_time()
         for change, number in (
             ("new", len(result.changes.new)),
             ("updated", len(result.changes.updated)),

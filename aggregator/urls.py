@@ -17,9 +17,12 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ufeff\u200b<>\"\\^`{|}]"
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:")
 # Four in five addresses: what `http_url` would give back as they are.
 _PLAIN = re.compile(
-    r"https?://[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9][a-z0-9-]{0,62}){1,3}/[A-Za-z0-9/._~%=&+,;:@!$'()*-]*"
+    r"https?://[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9][a-z0-9-]{0,62}){1,3}(?::(?!80/|443/)[1-9][0-9]{1,3})?"
+    r"/[A-Za-z0-9/._~%=&+,;:@!$'()*-]*"
     r"(?:\?[A-Za-z0-9/._~%=&?+,;:@!$'()*-]+)?"
 )
+# Where such an address leads, without taking it apart.
+_PLAIN_SERVER = re.compile(r"https?://([a-z0-9][a-z0-9.-]*[a-z0-9](?::(?!80[/?#]|443[/?#])[1-9][0-9]{1,3})?)[/?#]")
 _HOST = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*\.?|\[[0-9a-f:.]+\])$")
 
 # Parameters that say where a reader came from, never which page it is.
@@ -204,6 +207,8 @@ def _kept_fragment(fragment: str) -> str:
 
 def host_key(url: str) -> str:
     """`host` or `host:port` in lower case: the server that politeness is owed to. Empty for what is no address."""
+    if plain := _PLAIN_SERVER.match(url):
+        return plain[1]
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower().rstrip("."), parts.port

@@ -1,3 +1,4 @@
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -100,11 +101,23 @@ def test_anything_is_an_address_or_none(anything):
     [
         ("https://WWW.Example.org:443/x", "www.example.org"),
         ("http://example.org:8080/", "example.org:8080"),
+        ("http://example.org:443/", "example.org"),
+        ("http://example.org.:8080?x", "example.org:8080"),
+        ("http://example.org:70000/", ""),
         ("nonsense", ""),
     ],
 )
 def test_host_key(url, key):
     assert urls.host_key(url) == key
+
+
+@given(st.from_regex(r"\Ahttps?://[a-z0-9.-]{1,8}[a-z](:(80|443|4430|8080|0|080))?[/?#][a-z]?(:80|//@)?\Z"))
+def test_plain_addresses_are_told_as_the_parser_tells_them(url):
+    parts = urlsplit(url)
+    shown = parts.hostname if parts.port in (None, 80, 443) else f"{parts.hostname}:{parts.port}"
+    assert urls.host_key(url) == shown
+    clean = urls.http_url(url)
+    assert clean is None or urls.http_url(f" {clean}") == clean, "the long way leads to the same"
 
 
 @pytest.mark.parametrize(

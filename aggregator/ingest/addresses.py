@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -107,6 +108,7 @@ def embedded(address: Address) -> tuple[IPv4Address, ...]:
     return ()
 
 
+@lru_cache(maxsize=4096)  # the same few are looked at several times a poll, and most are names, told by an exception
 def literal_address(host: str) -> Address | None:
     """The address a host name spells without any look-up, in every way the C library reads one; None for a name.
 

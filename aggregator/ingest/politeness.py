@@ -63,6 +63,8 @@ def quota(headers: Mapping[str, str], now: datetime) -> tuple[float, timedelta] 
     Reads `RateLimit: "default";r=5;t=30` and `RateLimit: limit=10, remaining=5, reset=30` (successive drafts of the
     IETF), `RateLimit-Remaining`/`-Reset` and `X-RateLimit-Remaining`/`-Reset` (everybody before them).
     """
+    if not any("limit" in name for name in headers):  # four answers in five
+        return None
     combined = _directives(headers.get("ratelimit", ""))
     left = combined.get("r") or combined.get("remaining")
     reset = combined.get("t") or combined.get("reset")
