@@ -19,7 +19,7 @@ from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 
-from aggregator.schema import entries, feeds, stories
+from aggregator.schema import entries, feeds, stories, story_labels
 from aggregator.store import Query, Store, StoryFilter
 from aggregator.store import search as index
 from aggregator.types import SECTIONS
@@ -28,22 +28,26 @@ from aggregator.urls import story_ref
 VOCABULARY = 60_000
 TITLE, BODY = 9, 45  # words
 BATCH = 20_000
+SOURCES = 200
+LABELLED = 50  # every so manieth story carries the label
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 SPACE = UUID(int=5)
 
 
 def fill(store: Store, count: int) -> None:
-    """`count` entries, each a story of its own, a minute apart."""
+    """`count` entries, each a story of its own, a minute apart, from SOURCES sources in turn."""
     chance = random.Random(1)
     weights = list(accumulate(1 / (n + 2) for n in range(VOCABULARY)))
     words = [f"w{n}" for n in range(VOCABULARY)]
     with store._database.write() as connection:
-        connection.execute(sa.insert(feeds), _feed())
+        connection.execute(sa.insert(feeds), [_feed(n + 1) for n in range(SOURCES)])
     for start in range(0, count, BATCH):
         numbers = range(start, min(count, start + BATCH))
         with store._database.write() as connection:
             connection.execute(sa.insert(stories), [_story(n, count) for n in numbers])
             connection.execute(sa.insert(entries), [_entry(n, count) for n in numbers])
+            labelled = [{"label": "funding", "story_id": _story_id(n)} for n in numbers if n % LABELLED == 0]
+            connection.execute(sa.insert(story_labels), labelled)
             said = iter(chance.choices(words, cum_weights=weights, k=len(numbers) * (TITLE + BODY)))
             rows = [{"id": n + 1, "title": _take(said, TITLE), "body": _take(said, BODY)} for n in numbers]
             connection.execute(index._INSERT[connection.dialect.name], rows)
@@ -64,9 +68,14 @@ def _micros(number: int, count: int) -> int:
     return round((NOW - timedelta(minutes=count - number)).timestamp() * 1e6)
 
 
-def _feed() -> dict[str, object]:
-    values: dict[str, object] = {"feed_id": 1, "url": "https://a.example/feed", "is_active": True, "is_enabled": True}
-    values |= {"section_is_final": False, "weight": 1.0, "current_url": "https://a.example/feed", "health": "ok"}
+def _story_id(number: int) -> bytes:
+    return uuid5(SPACE, str(number)).bytes
+
+
+def _feed(number: int) -> dict[str, object]:
+    url = f"https://a.example/feed/{number}"
+    values: dict[str, object] = {"feed_id": number, "url": url, "is_active": True, "is_enabled": True}
+    values |= {"section_is_final": False, "weight": 1.0, "current_url": url, "health": "ok"}
     return values | {"failures": 0, "next_poll_at": 0, "lease_until": 0}
 
 
@@ -92,11 +101,11 @@ def _entry(number: int, count: int) -> dict[str, object]:
     at = _micros(number, count)
     return {
         "entry_id": number + 1,
-        "feed_id": 1,
+        "feed_id": 1 + number % SOURCES,
         "first_seen": at,
         "published": at,
         "dated": at,
-        "story_id": uuid5(SPACE, str(number)).bytes,
+        "story_id": _story_id(number),
         "is_stale": False,
         "fingerprint": b"",
         "title": f"Entry {number}",
@@ -114,7 +123,12 @@ QUESTIONS = (
     ("common, another unwanted", "w5 -w0", StoryFilter()),
     ("common in one section", "w7", StoryFilter(("marketing",))),
     ("common, told by two", "w7", StoryFilter(min_sources=2)),
+    ("common, labelled", "w7", StoryFilter(label="funding", filed=True)),
+    ("common, of one source", "w7", StoryFilter(feed_id=7, filed=True)),
+    ("common, this week", "w7", StoryFilter(since=NOW - timedelta(days=7))),
     ("common, a month back", "w7", StoryFilter(until=NOW - timedelta(days=30))),
+    ("common, a year back", "w7", StoryFilter(until=NOW - timedelta(days=365))),
+    ("the commonest, a year back", "w0", StoryFilter(until=NOW - timedelta(days=365))),
     ("a word that nothing holds", "nothing", StoryFilter()),
 )
 

@@ -129,14 +129,13 @@ def search_view(only: Narrowing, site: SiteSettings) -> FeedSettings:
             about=_FORM,
             heading="Search",
         )
-    parts = (only.typed, *only.said) if only.has_words else only.said
-    heading = f"Search: {', '.join(parts)}"
+    heading = f"Search: {_in_words(only)}"
     return FeedSettings(
         SEARCH,
         f"{heading} · {site.title}",
         items=IN_VIEW,
         query=address(only.fields),
-        about=f"The newest stories, each once, that a search finds: {', '.join(parts)}.",
+        about="The newest stories of all that are like that, each once.",
         heading=heading,
         words=only.typed,
     )
@@ -146,7 +145,7 @@ def narrowed(feed: FeedSettings, only: Narrowing, site: SiteSettings) -> FeedSet
     """The head of the page and feed of fewer stories of another: a feed of its own, with its own id and title."""
     if not only:
         return feed
-    parts = f"({', '.join((only.typed, *only.said) if only.has_words else only.said)})"
+    parts = f"({_in_words(only)})"
     title = f"{feed.full_title(site.title)} {parts}"
     return replace(
         feed,
@@ -156,3 +155,7 @@ def narrowed(feed: FeedSettings, only: Narrowing, site: SiteSettings) -> FeedSet
         heading=f"{feed.heading or feed.title or feed.slug.capitalize()} {parts}",
         words=only.typed,
     )
+
+
+def _in_words(only: Narrowing) -> str:
+    return ", ".join((only.typed, *only.said) if only.has_words else only.said)
