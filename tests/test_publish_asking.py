@@ -81,6 +81,8 @@ def test_everything_has_its_place():
     assert asked(query[1:]) == EVERYTHING
     assert EVERYTHING.typed == 'chips "series a" -intel'
     assert EVERYTHING.said == (
+        'chips "series a"',
+        "without intel",
         "tech",
         "labelled funding",
         "from source 12",

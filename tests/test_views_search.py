@@ -151,7 +151,7 @@ def test_one_search_has_one_address_one_id_and_one_title(site):
 
     one, other = head("/search.atom?q=Chip%20-crypto&utm_x=1"), head("/search.atom?min_sources=1&-q=crypto&q=chip")
     assert one == other
-    assert one[1] == "Search: chip -crypto · Business Monkey News"
+    assert one[1] == "Search: chip, without crypto · Business Monkey News"
     assert one[2].endswith("/search.atom?q=chip&-q=crypto")
     assert one[3].endswith("/search?q=chip&-q=crypto")
     assert (

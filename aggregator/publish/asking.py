@@ -75,8 +75,10 @@ class Narrowing:
 
     @property
     def said(self) -> tuple[str, ...]:
-        """What is asked for beside the words, for titles."""
+        """What is asked for in words, for titles."""
         parts = (
+            (self.wanted, " ".join(map(_quoted, self.wanted))),
+            (self.unwanted, f"without {' '.join(map(_quoted, self.unwanted))}"),
             (self.section, self.section),
             (self.label, f"labelled {self.label}"),
             (self.source, f"from source {self.source}"),

@@ -129,7 +129,7 @@ def search_view(only: Narrowing, site: SiteSettings) -> FeedSettings:
             about=_FORM,
             heading="Search",
         )
-    heading = f"Search: {_in_words(only)}"
+    heading = f"Search: {', '.join(only.said)}"
     return FeedSettings(
         SEARCH,
         f"{heading} · {site.title}",
@@ -145,7 +145,7 @@ def narrowed(feed: FeedSettings, only: Narrowing, site: SiteSettings) -> FeedSet
     """The head of the page and feed of fewer stories of another: a feed of its own, with its own id and title."""
     if not only:
         return feed
-    parts = f"({_in_words(only)})"
+    parts = f"({', '.join(only.said)})"
     title = f"{feed.full_title(site.title)} {parts}"
     return replace(
         feed,
@@ -155,7 +155,3 @@ def narrowed(feed: FeedSettings, only: Narrowing, site: SiteSettings) -> FeedSet
         heading=f"{feed.heading or feed.title or feed.slug.capitalize()} {parts}",
         words=only.typed,
     )
-
-
-def _in_words(only: Narrowing) -> str:
-    return ", ".join((only.typed, *only.said) if only.has_words else only.said)
