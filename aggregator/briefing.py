@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from email.utils import format_datetime
 from hashlib import blake2b
 from html import escape
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aggregator import mail
 from aggregator.config import Config
@@ -28,11 +29,13 @@ from aggregator.publish import digest as digests
 from aggregator.publish.digest import Digest
 from aggregator.publish.settings import SiteSettings
 from aggregator.store import KeptDigest, Letter, Store
+from aggregator.types import SECTIONS
 
 T = TypeVar("T")
 
 _RETRIES = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 45, 120, 180))  # then the morning is over
-_STORIES = 2000  # looked at for a briefing
+_STORIES = 100  # looked at for a section of a briefing: those that most sources tell
+_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
 class Database(Protocol):
@@ -81,7 +84,13 @@ class Briefing:
         since = now - digests.SPAN[kind]
         if before:  # nothing falls between two briefings, and none repeats much of a week that was lost
             since = max(before[0].made_at, since - digests.SPAN[kind])
-        stories = self._store.stories(since=since, limit=_STORIES)
+        # By when readers could see them: what was published before a briefing and found after it belongs to the next.
+        oldest = since - digests.SPAN[kind]
+        stories = [
+            story
+            for section in SECTIONS
+            for story in self._store.most_told(section, _STORIES, oldest=oldest, shown_since=since, shown_until=now)
+        ]
         made = digests.composed(kind, day, since, now, stories, self._site)
         return self._store.save_digest(
             KeptDigest(kind, day, since, now, digests.to_json(made)), self._config.to if self._config.smtp else ()
@@ -170,8 +179,8 @@ def sender_of(config: Config) -> str:
     """Whom a letter is from: the contact where that is an address, else the mail server's user, else bmn@ our host."""
     contact = config.fetch.contact.removeprefix("mailto:")
     user = urlsplit(config.digest.smtp.get_secret_value()).username if config.digest.smtp else None
-    for address in (contact, user):
-        if address and "@" in address and not address.startswith(("http:", "https:")):
+    for address in (contact, unquote(user or "")):
+        if _ADDRESS.fullmatch(address):
             return address
     return f"bmn@{urlsplit(config.site.public_url).hostname or 'localhost'}"
 

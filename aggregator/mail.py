@@ -19,7 +19,7 @@ class MailDelayed(AggregatorError):
 
 
 class MailRefused(AggregatorError):
-    """The server will not take this letter, now or later: 5xx."""
+    """The server will not take this letter, now or later: 5xx, or an address that SMTP cannot say."""
 
 
 class MailUnknown(AggregatorError):
@@ -70,7 +70,7 @@ def _introduced(
 
 
 def _handed_over(session: smtplib.SMTP, message: EmailMessage, host: str) -> None:
-    sender, recipient = message["From"].addresses[0].addr_spec, message["To"].addresses[0].addr_spec
+    sender, recipient = _address(message, "From"), _address(message, "To")
     try:
         _check(*session.mail(sender), host)
         _check(*session.rcpt(recipient), host)
@@ -87,6 +87,14 @@ def _handed_over(session: smtplib.SMTP, message: EmailMessage, host: str) -> Non
     except (OSError, smtplib.SMTPException) as error:
         raise MailUnknown(f"{host}: {_said(error)}") from error
     _check(code, said, host)
+
+
+def _address(message: EmailMessage, field: str) -> str:
+    addresses = message[field].addresses
+    address: str = addresses[0].addr_spec if addresses else ""
+    if "@" not in address or not address.isascii():
+        raise MailRefused(f"{field}: {message[field]} is no address that can be written to")
+    return address
 
 
 def _check(code: int, said: bytes | str, host: str) -> None:

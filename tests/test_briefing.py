@@ -75,7 +75,6 @@ def some_stories() -> list:
         story(1, "tech", 2),
         story(2, "tech", 1, sources=3),
         story(3, "economics", 20),
-        story(4, "marketing", 30),
         story(5, "none", 1),
     ]
 
@@ -96,6 +95,19 @@ def test_what_is_in_a_briefing():
     assert from_json("daily", made.day, made.since, made.made_at, to_json(made)) == replace(
         made, since=made.since.astimezone(UTC), made_at=made.made_at.astimezone(UTC)
     )
+
+
+def test_the_first_day_of_a_week_counts_as_much_as_the_last():
+    def story(title, days, outlets):
+        entries = tuple(
+            a_stored_entry(title, source=a_source_ref(feed_id=1000 * days + n, site_url=f"https://o{days}-{n}.example/"))
+            for n in range(outlets)
+        )
+        return a_story(entries=entries, published=AT - timedelta(days=days), sectioning=a_sectioning("tech"))
+
+    stories = [story(f"Rumour {n}", 0, 1) for n in range(9)] + [story("The event of the week", 6, 5)]
+    made = composed("weekly", "2026-W48", AT - timedelta(days=7), AT, stories, SITE)
+    assert made.sections[0][1][0].title == "The event of the week"
 
 
 def test_a_story_of_two_sections_stands_once():
@@ -300,7 +312,8 @@ def _always_here(host, port, *rest, **more):
     [
         ("desk@news.example", "smtp://me@x.example", "desk@news.example"),
         ("mailto:desk@news.example", None, "desk@news.example"),
-        ("https://news.example/contact", "smtp://me%40x.example:p@mail", "bmn@127.0.0.1"),
+        ("https://news.example/contact", "smtp://me%40x.example:p@mail", "me@x.example"),
+        ("desk@news.example, boss@x.example", None, "bmn@127.0.0.1"),
         ("", "smtp://mail.example", "bmn@127.0.0.1"),
     ],
 )

@@ -104,6 +104,8 @@ def test_forget_gives_the_story_back():
         ({"csrf": "ü"}, {}, 403),
         ({}, {"Origin": "https://evil.example"}, 403),
         ({}, {"Origin": "null"}, 403),
+        ({}, {"Origin": "http://[oops"}, 403),
+        ({}, {"Host": "", "Origin": "null"}, 403),
         ({}, {"Sec_Fetch_Site": "cross-site"}, 403),
         ({}, {"Sec_Fetch_Site": "same-site"}, 403),
         ({}, {"Host": "evil.example:8081", "Origin": "http://evil.example:8081"}, 403),  # a name pointed at us

@@ -774,6 +774,32 @@ def test_corrections_are_remembered_in_order(store):
     assert store.corrections() == [merge, split, file]
 
 
+def test_what_came_in_a_time_the_most_told_first(store):
+    herald, gazette = feeds_of(store, HERALD, GAZETTE)
+    hour = timedelta(hours=1)
+
+    def story(title, published, shown, told_by=(herald,)):
+        ids = [
+            entry_id
+            for feed in told_by
+            for entry_id in poll(store, feed, an_entry(title, published=published, link=f"{feed.url}/{published:%d%H}"))
+        ]
+        story_id = group(store, *ids, now=shown)
+        store.mark_shown([story_id], shown)
+        return story_id
+
+    late = story("Published before and found after", ago(hours=30), ago(hours=20))
+    told = story("Told by two", ago(hours=10), ago(hours=9), (herald, gazette))
+    newest = story("The newest", ago(hours=2), ago(hours=1))
+    story("In the briefing before", ago(hours=26), ago(hours=25))
+    story("Older than the backlog", ago(hours=90), ago(hours=3))
+    found = store.most_told("tech", 9, oldest=ago(hours=48), shown_since=ago(hours=24), shown_until=NOW)
+    assert [one.story_id for one in found] == [told, newest, late]
+    few = store.most_told("tech", 1, oldest=ago(hours=48), shown_since=ago(hours=24), shown_until=NOW + hour)
+    assert [one.story_id for one in few] == [told]
+    assert store.most_told("none", 9, oldest=ago(hours=48), shown_since=ago(hours=24), shown_until=NOW) == []
+
+
 # ---------------------------------------------------------------- numbers
 
 

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from aggregator.publish.item import Item, Outlet, item_of
 from aggregator.publish.merge import choose
-from aggregator.publish.ranking import Quota, ranked
+from aggregator.publish.ranking import Quota, ranked, weight
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.text import excerpt
 from aggregator.types import SECTIONS, Story
@@ -80,13 +80,14 @@ def _week(day: date) -> str:
 def composed(
     kind: str, day: str, since: datetime, now: datetime, stories: Iterable[Story], site: SiteSettings
 ) -> Digest:
-    """The briefing of the stories published since then: each stands once, in its first section, the highest first."""
-    recent = [story for story in stories if since <= story.published <= now]
+    """The briefing of these stories, which came since then: each stands once, in its first section, the heaviest first.
+    """
+    recent = [story for story in stories if story.published <= now]
     sections = []
     for section in SECTIONS:
         filed = choose(recent, FeedSettings("", sections=(section,), items=len(recent)))
         mine = [story for story in filed if story.sectioning.section == section]
-        top = ranked(mine, IN_SECTION[kind], Quota(per_source=2))
+        top = ranked(mine, IN_SECTION[kind], Quota(per_source=2), by=weight)
         sections.append((section, tuple(_told(story, site) for story in top)))
     return Digest(kind, day, since, now, tuple(sections))
 

@@ -39,7 +39,7 @@ class FormGuard:
         if headers.get("Sec-Fetch-Site", "same-origin").lower() not in ("same-origin", "none"):
             return plain(403, "this form was sent by another site's page")
         origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.lower().partition("://")[2] != host.lower():
             return plain(403, "this form was sent by another site's page")
         return None
 
@@ -59,6 +59,8 @@ def _is_ours(host: str, own: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
+        return False
+    if not name:
         return False
     if name in ("localhost", own.lower()):
         return True

@@ -8,7 +8,7 @@ the page.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import log2
@@ -57,14 +57,24 @@ def why(story: Story) -> str:
     return f"Weighs {weight(story):.3g}: {', '.join(parts)}; halves every {HALF_LIFE // timedelta(hours=1)} hours."
 
 
-def ranked(stories: Iterable[Story], count: int, quota: Quota = Quota()) -> list[Story]:
-    """The `count` highest within the quotas, the highest first; where those leave room, the highest of the others."""
-    order = sorted(stories, key=lambda story: (-rank(story), story.ref))
+def ranked(
+    stories: Iterable[Story], count: int, quota: Quota = Quota(), by: Callable[[Story], float] = rank
+) -> list[Story]:
+    """The `count` highest within the quotas, the highest first; where those leave room, the highest of the others.
+
+    `by` says how high: `rank` for what is read now, `weight` for what looks back on a time, where the last hours are no
+    better than the first. Of equals the newer is first.
+    """
+
+    def place(story: Story) -> tuple[float, float, str]:
+        return -by(story), -story.published.timestamp(), story.ref
+
+    order = sorted(stories, key=place)
     chosen = within(order, count, quota)
     if len(chosen) < count:
         taken = {story.story_id for story in chosen}
         chosen += [story for story in order if story.story_id not in taken][: count - len(chosen)]
-        chosen.sort(key=lambda story: (-rank(story), story.ref))
+        chosen.sort(key=place)
     return chosen
 
 

@@ -514,6 +514,15 @@ class Store:
         with self._database.read(seconds) as connection:
             return search.select(connection, query, wanted, limit, skip)
 
+    def most_told(
+        self, section: str, limit: int, *, oldest: datetime, shown_since: datetime, shown_until: datetime
+    ) -> list[Story]:
+        """Of the section's stories that first stood in a feed in that time and were published since `oldest`, those
+        that most sources tell, with the boost of the operator's rules."""
+        wanted = StoryFilter((section,), oldest, shown_since=shown_since, shown_until=shown_until)
+        with self._database.read() as connection:
+            return stories.most_told(connection, wanted, limit)
+
     def first_shown(self) -> datetime | None:
         """When the oldest story that is still here was first shown; None before the first."""
         with self._database.read() as connection:

@@ -291,6 +291,15 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None, sk
     return by_ids(connection, [row.story_id for row in newest[skip:most]])
 
 
+def most_told(connection: sa.Connection, wanted: StoryFilter, limit: int) -> list[Story]:
+    """The `limit` stories of that kind that most sources tell, with the boost of the operator's rules."""
+    query = sa.select(stories.c.story_id).where(*wanted.conditions())
+    if wanted.sections is not None:
+        query = query.where(stories.c.section.in_(wanted.sections))
+    order = (stories.c.sources * stories.c.boost).desc(), *_ORDER
+    return by_ids(connection, connection.scalars(query.order_by(*order).limit(limit)).all())
+
+
 def beside(connection: sa.Connection, since: datetime, until: datetime) -> tuple[datetime | None, datetime | None]:
     """When the last filed story before `since` and the first from `until` on were published; None: there is none."""
     where = StoryFilter(filed=True).conditions()
