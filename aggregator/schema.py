@@ -154,6 +154,12 @@ stories = sa.Table(
         postgresql_where=sa.text("top_at IS NOT NULL"),
     ),
     sa.Index(
+        "ix_stories_redirect_to",
+        "redirect_to",
+        sqlite_where=sa.text("redirect_to IS NOT NULL"),
+        postgresql_where=sa.text("redirect_to IS NOT NULL"),
+    ),
+    sa.Index(
         "ix_stories_second_published",
         "second",
         "published",
@@ -260,7 +266,7 @@ story_tombstones = sa.Table(
     sa.Column("story_id", StoryId, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("link", sa.Text),
-    sa.Column("published", Time, nullable=False),
+    sa.Column("published", Time, nullable=False, index=True),
     sa.Column("buried_at", Time, nullable=False),
     sqlite_with_rowid=False,
 )

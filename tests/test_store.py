@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid5
 
 import pytest
+import sqlalchemy as sa
 from builders import NOW, a_fetch_failed, a_fetched, a_not_modified, a_parsed_feed, a_sectioning, ago, an_entry, digest
 
 from aggregator.errors import StoreError
 from aggregator.ingest.changes import feed_changes
-from aggregator.store import Correction, Pruned, Store, StoryRecord
+from aggregator.store import Correction, Pruned, Store, StoryRecord, corrections
 from aggregator.types import (
     Enclosure,
     Event,
@@ -663,6 +664,31 @@ def test_the_hands_word_goes_along_into_the_story_that_takes_it_in(store):
     assert [each.story.story_id for each in store.touched(9)] == [kept]
     assert store.story(kept).is_filed_by_hand
     assert store.filed_by_hand([kept])[kept].section == "marketing"
+
+
+def test_a_hands_word_on_a_story_merged_meanwhile_counts_where_it_went(store):
+    (feed,) = feeds_of(store)
+    ids = poll(store, feed, an_entry("Flood in the old town"), an_entry("Flood: what we know"))
+    gone, kept = (group(store, entry_id) for entry_id in ids)
+    store.save_grouping([Placement(ids[0], kept)], list(store.story_records([kept]).values()), NOW)
+    store.file_by_hand(Correction("file", NOW, (gone,), section="marketing"), a_sectioning("marketing"))
+    story = store.story(kept)
+    assert (story.sectioning.section, story.is_filed_by_hand) == ("marketing", True)
+    assert store.filed_by_hand([kept])[kept].section == "marketing"
+    assert [one.story_id for one in store.stories("marketing")] == [kept]
+
+
+def test_corrections_are_stored_in_turn_so_that_none_appears_behind_one_already_heeded(store):
+    correction = Correction("merge", NOW, (UUID(int=1), UUID(int=2)))
+    database = store._database
+    if store.is_sqlite:  # BEGIN IMMEDIATE: there is one writer at a time
+        return
+    with database.write() as first:
+        corrections.add(first, correction)
+        with database._writer.connect() as second:
+            second.execute(sa.text("SET LOCAL lock_timeout = '20ms'"))
+            with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
+                corrections.add(second, correction)
 
 
 def test_heads_are_kept_and_rolled_back_one_by_one(store):

@@ -96,12 +96,15 @@ def _values(record: StoryRecord) -> Values:
 def by_hand(connection: sa.Connection, correction: Correction, verdict: Sectioning | None) -> None:
     """File one story as a person says, from now on (`verdict` None: as the model says again). In force at once."""
     add(connection, correction)
-    (story_id,) = correction.story_ids
+    (asked,) = correction.story_ids
+    # It may have been merged away since it was looked up.
+    went = sa.select(stories.c.redirect_to).where(stories.c.story_id == asked.bytes)
+    story_id = connection.scalar(went) or asked.bytes
     now = micros(correction.made_at)
     values: Values = {"is_filed_by_hand": verdict is not None, "touched_at": now, "updated_at": now}
     if verdict is not None:
         values |= {**section_values(verdict), "withheld": None}
-    connection.execute(sa.update(stories).where(stories.c.story_id == story_id.bytes).values(**values))
+    connection.execute(sa.update(stories).where(stories.c.story_id == story_id).values(**values))
 
 
 def said(connection: sa.Connection, story_ids: Iterable[UUID]) -> dict[UUID, Correction]:
