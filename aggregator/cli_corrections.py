@@ -77,5 +77,6 @@ def _put_in_force(store: Store, config: Config, console: Console) -> bool:
         return False
     editor = Editor(store, Metrics(), log(), utc_now)
     editor.configure(config)
+    editor.recall()
     editor.heed_corrections()
     return True

@@ -9,13 +9,12 @@ from aggregator.cli_common import DONE, Console, counted, load_config, reading, 
 from aggregator.config import Config
 from aggregator.corrector import named
 from aggregator.daemon import configure_logging, log
-from aggregator.desk import file_by_hand, hand_sections, policy_of
+from aggregator.desk import file_by_hand, hand_sections, learnt_sectioner, policy_of
 from aggregator.editor import Editor, GroupTotals
 from aggregator.errors import AlreadyRunning
 from aggregator.metrics import Metrics
 from aggregator.pipeline import utc_now
 from aggregator.store import Store
-from aggregator.stories.classify import Sectioner
 from aggregator.stories.filing import Filing
 from aggregator.trial import Change, Trial, shown, tried
 
@@ -25,11 +24,12 @@ _LATER = "the running daemon puts it in force within seconds"
 def test(options: argparse.Namespace, console: Console) -> int:
     """Which stored stories each rule of the configuration would change; nothing is saved."""
     config = load_config(options)
+    configure_logging(config.log.format, "warning")
     policy = policy_of(config)
     with reading(config) as store:
         start = since(options.since, utc_now())
         stories = [*store.stories(None, start, None), *store.stories("withheld", start, None)]
-        trials = tried(stories, policy, Sectioner.load(), hand_sections(store, stories))
+        trials = tried(stories, policy, learnt_sectioner(store, log()), hand_sections(store, stories))
     if options.json:
         rows = zip(config.rules, trials, strict=True)
         console.json({"stories": len(stories), "rules": [_trial_row(i, *row) for i, row in enumerate(rows)]})
@@ -122,6 +122,7 @@ def _put_in_force(store: Store, config: Config, console: Console) -> GroupTotals
         return None
     editor = Editor(store, Metrics(), log(), utc_now)
     editor.configure(config)
+    editor.recall()
     totals = GroupTotals()
     while editor.refile_batch(totals):
         pass

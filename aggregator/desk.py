@@ -32,7 +32,7 @@ _NOTE = "filing"  # under which the store remembers by what policy stories were 
 
 
 class Desk:
-    """Files one story at a time. `configure`, then `heed` once before filing."""
+    """Files one story at a time. `configure`, then `heed` before filing, or `recall` where changed rules can wait."""
 
     def __init__(self, store: Store, log: Log, now: Callable[[], datetime]) -> None:
         self._store, self._log, self._now = store, log, now
@@ -54,7 +54,7 @@ class Desk:
     def heed(self) -> None:
         """Take up what was learnt meanwhile. Where rules or languages are not those of the last pass, have the stories
         that can still grow filed anew."""
-        self._recall()
+        self.recall()
         if self._is_heeded:
             return
         self._is_heeded = True
@@ -83,7 +83,7 @@ class Desk:
         before = story.sectioning if story else None
         return filed(told, self.policy, self._sectioner, before, by_hand, labels, self._record_of(told))
 
-    def _recall(self) -> None:
+    def recall(self) -> None:
         """Once in a while, count anew what the stories of each source were filed under."""
         now = self._now()
         if self._records_at is None or now - self._records_at >= _RECORDS_FOR:

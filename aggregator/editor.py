@@ -20,7 +20,7 @@ from aggregator.daemon import Log
 from aggregator.desk import Desk
 from aggregator.metrics import Metrics
 from aggregator.store import Correction, Saved, Store, StoryRecord
-from aggregator.stories.cluster import StoryIndex, StoryPolicy
+from aggregator.stories.cluster import KEPT_LONGER, StoryIndex, StoryPolicy
 from aggregator.stories.compare import Comparer
 from aggregator.stories.filing import speaks
 from aggregator.stories.labels_events import events_of
@@ -77,6 +77,10 @@ class Editor:
         """Before a pass: see whether the rules of filing changed since the last one."""
         self._desk.heed()
 
+    def recall(self) -> None:
+        """Before a correction is put in force outside a pass: file as passes do, and leave changed rules to them."""
+        self._desk.recall()
+
     def begin(self) -> None:
         """Take over from whoever edited before: what the store has is read anew, once there is something to group."""
         self._built = self._heeded = None
@@ -88,10 +92,10 @@ class Editor:
         return self._rebuilt() if self._built is None else self._built
 
     def _rebuilt(self) -> StoryIndex:
-        """The index, built from what the store has grouped within the window."""
+        """The index, built from what the store has grouped within the time that it remembers."""
         began = time.perf_counter()
         index = StoryIndex(self._policy, self._new_id, self._comparer or Comparer.load())
-        index.load(self._store.window(self._now() - self._policy.window))
+        index.load(self._store.window(self._now() - self._policy.window - KEPT_LONGER))
         self._tell(index, self._store.corrections())
         self._built = index
         if len(index):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0011"  # the newest of `migrations/versions`
+REVISION = "0012"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={

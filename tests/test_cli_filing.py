@@ -14,8 +14,13 @@ from urllib.parse import urlencode
 import pytest
 from origin import Answer, Origin, served
 from service import Service, an_rss, get, wait_for
+from test_stories_learn import airships
 
 from aggregator import cli
+from aggregator.pipeline import utc_now
+from aggregator.store import Store
+from aggregator.stories.classify import Sectioner
+from aggregator.stories.learn import learnt
 
 ITEMS = (("r1", "Central bank raises interest rates as inflation climbs"), ("h1", "Your horoscope for this week"))
 RULES = [
@@ -37,13 +42,18 @@ def configured(service: Service, rules: list[object], name: str = "aggregator.ya
 
 
 @pytest.fixture(scope="module")
-def polled(tmp_path_factory):
-    """An installation without rules that has polled a source of no section, and is not running."""
+def an_origin():
     with served(Origin()) as origin:
         origin.script("/feed", Answer(body=an_rss(*ITEMS)))
-        service = Service(tmp_path_factory.mktemp("polled"), [{"url": origin.url("/feed")}])
-        assert service.poll()["new_stories"] == 2
-        yield service
+        yield origin
+
+
+@pytest.fixture(scope="module")
+def polled(tmp_path_factory, an_origin):
+    """An installation without rules that has polled a source of no section, and is not running."""
+    service = Service(tmp_path_factory.mktemp("polled"), [{"url": an_origin.url("/feed")}])
+    assert service.poll()["new_stories"] == 2
+    return service
 
 
 def bmn(where: Service | Path, *arguments: str) -> SimpleNamespace:
@@ -115,6 +125,18 @@ def test_a_story_is_filed_by_hand_and_given_back(polled):
     back = bmn(polled, "stories", "file", story["url"], "forget")
     assert "marketing → economics" in back.stdout
     assert listed(polled)["Central"]["section"] == "economics"
+
+
+def test_without_a_daemon_it_is_filed_by_what_was_learnt_too(tmp_path, an_origin):
+    service = Service(tmp_path, [{"url": an_origin.url("/feed")}])
+    service.poll()
+    head, _ = learnt(airships(), [], Sectioner.load())
+    with Store(f"sqlite:///{service.folder / 'news.db'}") as store:
+        store.add_head(head.dump(), {}, utc_now())
+    story = listed(service)["Central"]
+    assert bmn(service, "stories", "file", story["id"], "forget").returncode == 0
+    explained = json.loads(bmn(service, "explain", story["id"], "--json").stdout)
+    assert "learnt from corrections (version 1)" in " ".join(explained["section_reasons"])
 
 
 @pytest.mark.parametrize(

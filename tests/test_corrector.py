@@ -155,6 +155,18 @@ def test_a_merged_story_goes_on_from_both_beginnings(store, restart):
     assert desk.tell("Dispatch", "A2") == older
 
 
+@pytest.mark.parametrize("restart", [False, True], ids=["at once", "after a restart"])
+def test_what_was_seen_in_time_and_is_grouped_late_finds_its_story(store, restart):
+    desk = Desk(store, {("A", "A2"): SURE})
+    story = desk.tell("Anvil", "A")
+    desk.arrive("Beacon", "A2", minutes=70 * 60)
+    desk.now += timedelta(hours=6)  # nobody grouped meanwhile
+    if restart:
+        desk.restart()
+    desk.group()
+    assert desk.of(story).ref == desk.of(page("Beacon", "A2")).ref
+
+
 def test_another_process_corrects_and_the_next_pass_puts_it_in_force(store):
     desk = Desk(store, {})
     older, younger = desk.tell("Anvil", "A"), desk.tell("Beacon", "B")

@@ -219,7 +219,9 @@ class Press:
     def story_page(self, story: Story, related: Sequence[Story] = (), why: Sequence[Why] = ()) -> Rendered:
         """`/story/{ref}`. Without related stories the latest of its section stand there, and the page says so."""
         item = self._item(story)
-        near = [self._item(other) for other in related if other.story_id != story.story_id][:RELATED]
+        # Two that became one since they were found near are named twice.
+        once = {other.story_id: other for other in related if other.story_id != story.story_id}
+        near = [self._item(other) for other in once.values()][:RELATED]
         others = near or [each for each in self._latest.get((*item.sections, "")[0], ()) if each.ref != item.ref]
         sectioning = replace(story.sectioning, reasons=_lines(story.sectioning.reasons))
         said = [(one_line(name), _lines(reasons)) for name, reasons in why]
