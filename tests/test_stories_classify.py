@@ -46,12 +46,19 @@ def test_probabilities_sum_to_one_and_do_not_depend_on_the_batch(sectioner: clas
     assert np.allclose(rows[3], sectioner.probabilities(texts[3:4])[0], atol=1e-6)
 
 
-def test_shares_of_words_and_bias_add_up_to_the_scores(sectioner: classify.Sectioner) -> None:
-    model, (title, summary, _) = sectioner._model, CLEAR[3]
-    _, around = model.meaning.around(meaning_inputs(model.vectors, [title], [summary])[0])
-    bias = (model.words.bias + model.letters.bias + around) / (MODELS * model.temperature)
-    shares = sum(row for word, row in model.shares(title, summary).items()) + bias
-    assert np.allclose(shares, model.scores([title], [summary])[0], atol=0.3)  # punctuation has vectors and no name
+@pytest.mark.parametrize(("label", "other"), [(0, 1), (2, 4), (3, 0)])
+def test_shares_of_words_and_bias_add_up_to_the_lead_of_one_label(
+    sectioner: classify.Sectioner, label: int, other: int
+) -> None:
+    model = sectioner._model
+    title, summary = "Central bank raises interest rates again", "économists expected nothing else this month"
+    _, around = model.meaning.around(meaning_inputs(model.vectors, [title], [summary])[0], label, other)
+    linear = model.words.bias + model.letters.bias
+    bias = (linear[label] - linear[other] + around) / (MODELS * model.temperature)
+    scores = model.scores([title], [summary])[0]
+    shares = sum(model.shares(title, summary, label, other).values())
+    # The dot between title and summary has a vector and no name.
+    assert shares + bias == pytest.approx(scores[label] - scores[other], abs=0.1)
 
 
 def test_reasons_name_words_and_runner_up(sectioner: classify.Sectioner) -> None:

@@ -13,7 +13,15 @@ def vectors() -> Vectors:
     return Vectors.load()
 
 
-@pytest.mark.parametrize(("text", "folded"), [("Café PRICES", "cafe prices"), ("Łódź", "łodz"), ("plain", "plain")])
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("Café PRICES", "cafe prices"),
+        ("Łódź", "łodz"),
+        ("“Čau” in 東京… naïve", "“cau” in 東京… naive"),
+        ("plain", "plain"),
+    ],
+)
 def test_folding_drops_case_and_accents(text: str, folded: str) -> None:
     assert fold(text) == folded
 

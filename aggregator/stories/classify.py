@@ -118,8 +118,8 @@ class Sectioner:
         order = np.argsort(-by_words)
         best, other = int(order[0]), int(order[1])
         title, summary = story.texts[0]
-        shares = self._model.shares(title, summary)
-        ahead = sorted(((row[best] - row[other], word) for word, row in shares.items()), reverse=True)
+        shares = self._model.shares(title, summary, best, other)
+        ahead = sorted(((share, word) for word, share in shares.items()), reverse=True)
         named = ", ".join(f"{word} +{share:.2f}" for share, word in ahead[:SHOWN_WORDS] if share > 0)
         found = f"{LABELS[best]} {by_words[best]:.0%} by words"
         return f"{found} ({named or 'no word stands out'}); runner-up {LABELS[other]} {by_words[other]:.0%}"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.stories import features
-from aggregator.stories.vectors import MAX_CHARACTERS, MODEL_DIR, Vectors, fold
+from aggregator.stories.vectors import MAX_CHARACTERS, MODEL_DIR, Vectors
 from aggregator.types import LABELS
 
 PARAMETERS = MODEL_DIR / "sections.npz"
@@ -57,12 +57,13 @@ class VectorModel:
         scores += self.bias
         return scores
 
-    def around(self, inputs: Floats) -> tuple[Floats, Floats]:
-        """The weights (inputs by labels) and the bias of the linear function that the network is at this one text."""
+    def around(self, inputs: Floats, label: int, other: int) -> tuple[Floats, float]:
+        """The weights and the bias of the linear function that the network is at this one text, for the lead of one
+        label over another."""
         is_active = inputs @ self.hidden + self.hidden_bias > 0
-        weights: Floats = self.hidden[:, is_active] @ self.weights[is_active]
-        bias = np.asarray(self.hidden_bias[is_active] @ self.weights[is_active] + self.bias, dtype=np.float32)
-        return weights, bias
+        leads = np.where(is_active, self.weights[:, label] - self.weights[:, other], 0)
+        weights: Floats = self.hidden @ leads
+        return weights, float(self.hidden_bias @ leads + self.bias[label] - self.bias[other])
 
 
 class SectionModel:
@@ -103,16 +104,17 @@ class SectionModel:
         rows /= MODELS * self.temperature
         return rows
 
-    def shares(self, title: str, summary: str) -> dict[str, Floats]:
-        """Every word's part in the scores, pairs of words under their own name. What is left is the biases'."""
-        parts: dict[str, Floats] = {}
+    def shares(self, title: str, summary: str, label: int, other: int) -> dict[str, float]:
+        """Every word's part in the lead of one label's score over another's, pairs of words under their own name. What
+        is left is the biases'. For two labels alone: it is asked for with every verdict."""
+        parts: dict[str, float] = {}
         scale = 1 / (MODELS * self.temperature)
         for name, value in (
-            *self._term_shares(title, summary),
-            *self._letter_shares(title, summary),
-            *self._meaning_shares(title, summary),
+            *self._term_shares(title, summary, label, other),
+            *self._letter_shares(title, summary, label, other),
+            *self._meaning_shares(title, summary, label, other),
         ):
-            parts[name] = parts.get(name, np.zeros(len(LABELS), dtype=np.float32)) + value * scale
+            parts[name] = parts.get(name, 0.0) + value * scale
         return parts
 
     # ------------------------------------------------ words and pairs
@@ -140,9 +142,12 @@ class SectionModel:
             return self.words.bias.copy()
         return values @ self.words.weights[ids] + self.words.bias
 
-    def _term_shares(self, title: str, summary: str) -> list[tuple[str, Floats]]:
+    def _term_shares(self, title: str, summary: str, label: int, other: int) -> list[tuple[str, float]]:
         ids, names, values = self._term_values(title, summary)
-        return [(name, self.words.weights[i] * v) for i, name, v in zip(ids, names, values, strict=True)]
+        if not ids:
+            return []
+        weights = self.words.weights[ids]
+        return list(zip(names, ((weights[:, label] - weights[:, other]) * values).tolist(), strict=True))
 
     # ------------------------------------------------ letter groups
 
@@ -167,35 +172,38 @@ class SectionModel:
             square += length * weight * weight
         return total / math.sqrt(square) + self.letters.bias if square else self.letters.bias.copy()
 
-    def _letter_shares(self, title: str, summary: str) -> list[tuple[str, Floats]]:
+    def _letter_shares(self, title: str, summary: str, label: int, other: int) -> list[tuple[str, float]]:
         weighed = features.word_weights(title, summary)
-        square = sum(self._spelling(word)[1] * weight * weight for word, weight in weighed.items())
+        spelled = [(word, weight, *self._spelling(word)) for word, weight in weighed.items()]
+        square = sum(length * weight * weight for _, weight, _, length in spelled)
         if not square:
             return []
         scale = 1 / math.sqrt(square)
-        return [(word, self._spelling(word)[0] * (weight * scale)) for word, weight in weighed.items()]
+        return [(word, float(s[label] - s[other]) * weight * scale) for word, weight, s, _ in spelled]
 
     # ------------------------------------------------ vectors
 
     def _meaning_scores(self, titles: Sequence[str], summaries: Sequence[str]) -> Floats:
         return self.meaning.scores(meaning_inputs(self.vectors, titles, summaries))
 
-    def _meaning_shares(self, title: str, summary: str) -> list[tuple[str, Floats]]:
+    def _meaning_shares(self, title: str, summary: str, label: int, other: int) -> list[tuple[str, float]]:
         width = self.vectors.width
-        around, _ = self.meaning.around(meaning_inputs(self.vectors, [title], [summary])[0])
-        shares: list[tuple[str, Floats]] = []
+        around, _ = self.meaning.around(meaning_inputs(self.vectors, [title], [summary])[0], label, other)
+        shares: list[tuple[str, float]] = []
         for text, weights in (
             (title, around[:width]),
             (features.full_text(title, summary), around[width:]),
         ):
-            rows = [
-                (word, self.vectors.table[list(ids)].sum(axis=0))
+            pieces = [
+                (word, number)
                 for word in features.tokens(text[:MAX_CHARACTERS])
-                if (ids := self.vectors.pieces.of_text(fold(word)))
+                for number in self.vectors.pieces.of_text(word)
             ]
-            if rows:
-                length = float(np.linalg.norm(np.sum([row for _, row in rows], axis=0))) or 1.0
-                shares.extend((word, row @ weights / length) for word, row in rows)
+            if pieces:
+                rows = self.vectors.table[[number for _, number in pieces]]
+                length = float(np.linalg.norm(rows.sum(axis=0))) or 1.0
+                values = (rows @ (weights / length)).tolist()
+                shares.extend((word, value) for (word, _), value in zip(pieces, values, strict=True))
         return shares
 
 

@@ -23,6 +23,7 @@ MAX_WORD = 32  # longer "words" are addresses and noise
 CACHE_WORDS = 200_000  # about 30 MB; news of three weeks has 60,000 distinct words
 CHUNK = 512  # texts summed at once: bounds the memory of the gathered rows
 
+_HIGH = re.compile("[^\0-\u02ff]+")  # accents taken off their letters are among these (U+0300 is the first)
 # Runs of letters and digits, or one other sign: each is looked up by itself.
 _PIECES = re.compile(r"[^\W_]+|[^\w\s]|_")
 
@@ -32,7 +33,11 @@ def fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFD", text.lower())
     if decomposed.isascii():
         return decomposed
-    return "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+    return _HIGH.sub(_without_marks, decomposed)
+
+
+def _without_marks(run: re.Match[str]) -> str:
+    return "".join(c for c in run[0] if unicodedata.category(c) != "Mn")
 
 
 def pieces_of(folded: str) -> list[str]:
