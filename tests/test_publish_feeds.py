@@ -348,5 +348,5 @@ def test_descriptions_name_the_sections():
         == "News for entrepreneurs: tech, companies, economics and marketing, each story once."
     )
     assert feeds.description_of(FeedSettings("top", sections=("tech", "economics"), min_sources=3)) == (
-        "News for entrepreneurs: tech and economics, each story once, told by 3 outlets or more."
+        "News for entrepreneurs: tech and economics, each story once, told by 3 sources or more."
     )

@@ -691,6 +691,14 @@ def test_corrections_are_stored_in_turn_so_that_none_appears_behind_one_already_
                 corrections.add(second, correction)
 
 
+def test_a_correction_is_seen_though_a_pass_was_quicker_than_its_command(store):
+    (feed,) = feeds_of(store)
+    story_id = group(store, *poll(store, feed, an_entry()))
+    before = store.publishing_stamp()
+    store.file_by_hand(Correction("file", ago(seconds=1), (story_id,), section="marketing"), a_sectioning("marketing"))
+    assert store.publishing_stamp() != before
+
+
 def test_heads_are_kept_and_rolled_back_one_by_one(store):
     assert store.head() is None
     assert store.roll_back_head() == (None, None)

@@ -147,7 +147,7 @@ def description_of(feed: FeedSettings) -> str:
     if feed.only_top:
         return "The stories that most publishers tell, a dozen a day at most."
     named = feed.sections if len(feed.sections) == 1 else (*feed.sections[:-2], " and ".join(feed.sections[-2:]))
-    told = f", told by {feed.min_sources} outlets or more" if feed.min_sources > 1 else ""
+    told = f", told by {feed.min_sources} sources or more" if feed.min_sources > 1 else ""
     return f"News for entrepreneurs: {', '.join(named)}, each story once{told}."
 
 

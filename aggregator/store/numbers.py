@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aggregator.schema import archives, digests, entries, feeds, pushes, stories
+from aggregator.schema import archives, corrections, digests, entries, feeds, pushes, stories
 from aggregator.store.feeds import entry_counts
 from aggregator.store.rows import maybe_moment, micros
 
@@ -122,9 +122,10 @@ def filed_by_feed(connection: sa.Connection) -> dict[int, dict[str, int]]:
 
 
 def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
-    """Newest change and number of stories, a sum over what is shown of their sources, and the numbers of
-    archived months, digests and top stories."""
-    # Apart, each is answered from an index; a merge moves `updated_at`, a pruned story the number.
+    """Newest change and number of stories, a sum over what is shown of their sources, the last correction, and the
+    numbers of archived months, digests and top stories."""
+    # Apart, each is answered from an index; a merge moves `updated_at`, a pruned story the number. A correction bears
+    # the time at which its command began, and a pass may have been quicker.
     newest = connection.scalar(sa.select(sa.func.max(stories.c.updated_at)))
     told = connection.scalar(sa.select(sa.func.count()).select_from(stories)) or 0
     shown = sa.select(feeds.c.feed_id, feeds.c.title, feeds.c.title_override, feeds.c.site_url).order_by(
@@ -132,7 +133,8 @@ def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
     )
     names = hash(tuple(tuple(row) for row in connection.execute(shown)))
     top = _count(connection, stories, stories.c.top_at.is_not(None))
-    return (newest or 0, told, names, _count(connection, archives), _count(connection, digests), top)
+    corrected = connection.scalar(sa.select(sa.func.max(corrections.c.correction_id))) or 0
+    return (newest or 0, told, names, corrected, _count(connection, archives), _count(connection, digests), top)
 
 
 def freshness(connection: sa.Connection, since: datetime) -> Freshness:
