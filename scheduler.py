@@ -330,7 +330,7 @@ class Service:
         return (not stalled, "ok" if not stalled else f"no progress of: {', '.join(stalled)}")
 
     def _summary(self) -> str:
-        totals = self.pipeline.poller.totals
+        totals = self.pipeline.poller.tally.totals
         return f"{totals.polled} polls, {totals.failed} failed, {totals.new_entries} new entries"
 
 

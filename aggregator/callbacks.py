@@ -1,6 +1,6 @@
 """What hubs ask and bring at our callbacks, `/websub/{token}`: an HTTP request comes in, an Answer goes out.
 
-A push is answered once it is kept in the store, where whoever polls finds it (`poller.read_pushes`); nothing is parsed
+A push is answered once it is kept in the store, where whoever polls finds it (`pushes`); nothing is parsed
 here. What nobody subscribed to costs one look by key, or a 503 where too many look at once. The rules: `ingest.websub`.
 """
 
@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from aggregator import urls
+from aggregator.claims import Database
 from aggregator.daemon import Log
 from aggregator.ingest import websub
 from aggregator.ingest.websub import PushState, Subscription
 from aggregator.metrics import Metrics
-from aggregator.poller import Database
 from aggregator.publish.answers import SECURITY, Answer, plain
 from aggregator.store import Store
 

@@ -42,6 +42,10 @@ class StoreOverdue(StoreError):
     """A question took the database longer than whoever asked wanted to wait."""
 
 
+class BadValue(StoreError):
+    """The database is well and will not take what we want to write: tried again as it is, it fails again."""
+
+
 class AlreadyRunning(StoreError):
     """Another process serves this SQLite database; `holder` is its process id, None if unknown."""
 

@@ -28,13 +28,15 @@ from aggregator.editor import Editor, GroupTotals
 from aggregator.errors import NotEditor, NotFound, StoreError
 from aggregator.ingest.fetch import Fetcher, FetchPolicy
 from aggregator.metrics import Metrics
-from aggregator.poller import Poller, PollTotals
+from aggregator.poller import Poller
 from aggregator.publish.shelf import Shelf
 from aggregator.publisher import Publisher
+from aggregator.pushes import Pushes
 from aggregator.rediscovery import Rediscovery
 from aggregator.roles import Role
 from aggregator.store import Budget, Pruned, Shrunk, Store
 from aggregator.subscriber import Subscriber
+from aggregator.tally import PollTotals
 from aggregator.types import FeedState
 from aggregator.workers import Workers
 
@@ -85,6 +87,7 @@ class Pipeline:
         self.subscriber, self.rediscovery, self.briefing = subscriber, rediscovery, briefing
         self.announcer = announcer
         self.metrics, self.log, self.now = metrics, log, now
+        self.pushes = Pushes(store, self.database, poller, metrics, log, now)
         self._writer = writer
         self._printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
         self._editing = asyncio.Lock()
@@ -247,7 +250,7 @@ class Pipeline:
     async def push_due(self) -> int:
         """Ask the hubs that are due and begin to read what hubs brought; how many pushes."""
         await self.subscriber.tick()
-        return await self.poller.read_pushes()
+        return await self.pushes.read()
 
     async def rediscover(self) -> int:
         """Ask the sites of dead feeds for their feeds, each once a week; how many."""
@@ -349,14 +352,14 @@ class Pipeline:
     async def poll(self, feeds: list[FeedState], on_progress: Callable[[int], None] | None = None) -> PassReport:
         """One pass over these feeds through grouping to publishing."""
         began = time.monotonic()
-        before = self.poller.totals
-        self.poller.totals = totals = PollTotals()
+        before = self.poller.tally.totals
+        self.poller.tally.totals = totals = PollTotals()
         feeds = await self.poller.claim(feeds)
         await self.poller.start(feeds, horizon=_NO_HORIZON)
         await self.poller.wait((lambda left: on_progress(len(feeds) - left)) if on_progress else None)
         grouped = await self.group_new()
         await self.publish()
-        self.poller.totals = before
+        self.poller.tally.totals = before
         return PassReport(totals, grouped, time.monotonic() - began)
 
     async def stop(self, patience: timedelta = timedelta(seconds=6)) -> None:

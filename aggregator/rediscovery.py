@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from aggregator import urls
+from aggregator.claims import Database
 from aggregator.daemon import Log
 from aggregator.ingest import polling
 from aggregator.ingest.discover import feed_links, guesses
 from aggregator.ingest.fetch import Fetcher
-from aggregator.poller import Database, Poller
+from aggregator.poller import Poller
 from aggregator.store import Store
 from aggregator.types import FeedState, Fetched, FetchOutcome, FetchRequest, ParsedFeed
 from aggregator.workers import Workers
@@ -90,7 +91,8 @@ class Rediscovery:
         return tuple(url for _, url in sorted(found, key=lambda pair: pair[0]))
 
     async def _fetch(self, url: str) -> FetchOutcome | None:
-        return await self._poller.in_turn(url, lambda: self._fetcher.fetch(FetchRequest(url, proxy=self._poller.proxy)))
+        request = FetchRequest(url, proxy=self._poller.proxy)
+        return await self._poller.turns.ask(url, lambda: self._fetcher.fetch(request))
 
     async def _parsed(self, document: Fetched) -> ParsedFeed | None:
         kind = document.headers.get("content-type")

@@ -13,13 +13,14 @@ from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
 from aggregator import urls
+from aggregator.claims import Database
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.ingest import addresses, websub
 from aggregator.ingest.fetch import Fetcher
 from aggregator.ingest.websub import Offer, PushState, Subscription
 from aggregator.metrics import Metrics
-from aggregator.poller import Database, Poller
+from aggregator.poller import Poller
 from aggregator.store import Store
 from aggregator.types import Answered, FeedState, Fetched, PollResult
 
@@ -64,7 +65,7 @@ class Subscriber:
         self._missed: list[PollResult] = []
         self._is_on = self._is_stale = False
         self._count_at = now()
-        poller.after_commit = self.after_commit
+        poller.commits.after_commit = self.after_commit
 
     def configure(self, config: Config) -> None:
         """Work by this configuration; every subscription is looked at again at the next beat."""
@@ -175,7 +176,7 @@ class Subscriber:
         mode = "unsubscribe" if question.state is PushState.LEAVING else "subscribe"
         form = websub.form(question, self._callback + token)
         hub, proxy = question.hub_url, self._poller.proxy
-        answer = await self._poller.in_turn(hub, lambda: self._fetcher.post(hub, form, proxy))
+        answer = await self._poller.turns.ask(hub, lambda: self._fetcher.post(hub, form, proxy))
         if answer is None:
             before = changed[0]
             await self._change(token, lambda old: websub.not_asked(old, before, now), now)

@@ -206,7 +206,10 @@ def _kept_fragment(fragment: str) -> str:
 
 
 def host_key(url: str) -> str:
-    """`host` or `host:port` in lower case: the server that politeness is owed to. Empty for what is no address."""
+    """`host` or `host:port` in lower case, IPv6 in brackets: the server that politeness is owed to.
+
+    Empty for what is no address.
+    """
     if plain := _PLAIN_SERVER.match(url):
         return plain[1]
     try:
@@ -214,6 +217,7 @@ def host_key(url: str) -> str:
         host, port = (parts.hostname or "").lower().rstrip("."), parts.port
     except ValueError:
         return ""
+    host = f"[{host}]" if ":" in host else host  # IPv6: its colons are no port's
     return host if port is None or port in (80, 443) else f"{host}:{port}"
 
 
@@ -224,8 +228,8 @@ def publisher_key(url: str | None) -> str:
     Two labels, three below `co.uk` and its like, one more below hosts where everybody may publish. Not the public
     suffix list: a wrong guess costs a missed duplicate, and the list is stale the day it is packed.
     """
-    host = host_key(url or "").rpartition("]")[2].split(":")[0]
-    if not host or host.replace(".", "").isdigit():
+    host = host_key(url or "").split(":")[0]
+    if not host or host.startswith("[") or host.replace(".", "").isdigit():
         return host_key(url or "")
     labels = host.split(".")
     if len(labels) <= 2:

@@ -38,11 +38,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "newsroom",
         "newsroom.*",
     ),
-    ("workers", "metrics", "daemon", "roles", "mail", "clock", "claims", "together"),
+    ("workers", "metrics", "daemon", "roles", "mail", "clock", "claims", "together", "turns", "tally", "commits"),
     (
         "announcer",
         "briefing",
         "poller",
+        "pushes",
         "subscriber",
         "callbacks",
         "rediscovery",

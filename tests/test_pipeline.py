@@ -142,7 +142,7 @@ def test_stop_waits_for_polls_in_flight_and_gives_up_the_slow(tmp_path):
                 await pipeline.stop(timedelta(seconds=1.5))
                 took = loop.time() - began
                 due = pipeline.store.due_feeds(pipeline.now() + timedelta(milliseconds=1), 10)
-                return took, pipeline.poller.totals.polled, len([f for f in due if f.url.endswith("/slow")])
+                return took, pipeline.poller.tally.totals.polled, len([f for f in due if f.url.endswith("/slow")])
 
     took, polled, slow_still_due = asyncio.run(run())
     assert took < 5

@@ -10,8 +10,8 @@ from typing import Any
 from origin import Answer, Origin
 from service import Service, an_rss
 
+from aggregator import commits
 from aggregator import config as configuration
-from aggregator import poller
 from aggregator.daemon import log
 from aggregator.pipeline import Pipeline
 from aggregator.store import Store
@@ -30,7 +30,7 @@ def test_polls_under_way_together_are_committed_together(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Store, "apply", noted)
     # So long that only the end of all polls ends the wait: which results go together hangs on no clock.
-    monkeypatch.setattr(poller, "_PATIENCE", 60.0)
+    monkeypatch.setattr(commits, "_PATIENCE", 60.0)
 
     async def run() -> None:
         async with Origin() as origin:
@@ -62,8 +62,8 @@ def test_a_writer_that_falls_behind_slows_the_polls_down(tmp_path: Path, monkeyp
         return apply(self, *arguments)
 
     monkeypatch.setattr(Store, "apply", slow)
-    monkeypatch.setattr(poller, "_QUEUE", 2)
-    monkeypatch.setattr(poller, "_PATIENCE", 0.0)
+    monkeypatch.setattr(commits, "_QUEUE", 2)
+    monkeypatch.setattr(commits, "_PATIENCE", 0.0)
     many = 20
 
     async def run() -> None:

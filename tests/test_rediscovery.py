@@ -140,7 +140,11 @@ class Impatient:
 
     proxy = None
 
-    async def in_turn(self, url: str, question: object) -> None:
+    @property
+    def turns(self) -> Impatient:
+        return self
+
+    async def ask(self, url: str, question: object) -> None:
         """Nothing can be asked now."""
 
 

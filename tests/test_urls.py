@@ -104,6 +104,8 @@ def test_anything_is_an_address_or_none(anything):
         ("http://example.org:443/", "example.org"),
         ("http://example.org.:8080?x", "example.org:8080"),
         ("http://example.org:70000/", ""),
+        ("http://[2001:DB8::1]/x", "[2001:db8::1]"),
+        ("http://[::1]:8080/", "[::1]:8080"),
         ("nonsense", ""),
     ],
 )

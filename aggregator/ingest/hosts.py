@@ -79,6 +79,12 @@ class Layout:
     hosts: tuple[HostState, ...]
 
 
+def is_exempt(host: str, networks: Sequence[Network]) -> bool:
+    """Whether the host is one of the operator's own, `networks` being those of `fetch.allow_networks`."""
+    name = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return is_local_host(name, networks)
+
+
 def host_after(host: HostState, outcome: FetchOutcome | Answered, now: datetime) -> HostState:
     """The host after one of its answers: slower after a complaint, rationed by its quota, forgiven with time."""
     demand = politeness.retry_after(outcome.headers, now)
@@ -131,7 +137,7 @@ def spread(
     deferred: list[FeedState] = []
     touched: list[HostState] = []
     for host, feeds in _by_host(due).items():
-        if is_local_host(_name(host), exempt):
+        if is_exempt(host, exempt):
             lanes += [Lane(host, (feed,)) for feed in feeds]
             continue
         state = hosts.get(host) or HostState(host)
@@ -176,11 +182,6 @@ def _by_host(due: Iterable[FeedState]) -> dict[str, list[FeedState]]:
 
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _name(host: str) -> str:
-    """`host` without its port; IPv6 in brackets stays whole."""
-    return host if host.endswith("]") or ":" not in host else host.rpartition(":")[0]
 
 
 def _moment(value: object) -> datetime | None:

@@ -22,9 +22,9 @@ import sqlalchemy as sa
 from psycopg.errors import QueryCanceled
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError
 
-from aggregator.errors import StoreError, StoreOverdue
+from aggregator.errors import BadValue, StoreError, StoreOverdue
 
 # Parameters a statement; SQLite refuses more than 32,766, PostgreSQL 65,535.
 CHUNK = 500
@@ -251,8 +251,9 @@ def explained(where: str) -> Iterator[None]:
         if isinstance(cause, QueryCanceled) or getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
             raise StoreOverdue(f"{where}: what was asked took too long and was given up") from error
         said = " ".join(str(cause).split())
+        kind = BadValue if isinstance(error, DataError | IntegrityError) else StoreError
         remedy = next((remedy for sign, remedy in _REMEDIES if sign in said.casefold()), None)
-        raise StoreError(f"{where}: {remedy} ({said})" if remedy else f"{where}: {said}") from error
+        raise kind(f"{where}: {remedy} ({said})" if remedy else f"{where}: {said}") from error
 
 
 def upsert(connection: sa.Connection, table: sa.Table, key: str, keep: tuple[str, ...] = ()) -> sa.Insert:

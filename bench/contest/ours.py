@@ -21,7 +21,7 @@ import uvloop
 from aggregator import config as configuration
 from aggregator.daemon import configure_logging, log, settle
 from aggregator.pipeline import Pipeline
-from aggregator.poller import PollTotals
+from aggregator.tally import PollTotals
 from bench.contest.measure import cpu_of, tree
 
 EVERYBODY = 1e9  # seconds: no host's turn is put off to a later pass
@@ -37,7 +37,7 @@ async def one_pass(config: configuration.Config) -> dict[str, object]:
         probe = asyncio.create_task(_watch(late, held))
         await asyncio.sleep(0)
         wall, cpu = time.monotonic(), time.process_time() + cpu_of(children)
-        pipeline.poller.totals = totals = PollTotals()
+        pipeline.poller.tally.totals = totals = PollTotals()
         feeds = await pipeline.feeds_to_poll((), everything=True)
         await pipeline.poller.start(feeds, horizon=EVERYBODY)
         await pipeline.poller.wait()
