@@ -7,6 +7,7 @@ later arrives at `callbacks`. Any process that polls may run one: the store deci
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
@@ -16,6 +17,7 @@ from aggregator import urls
 from aggregator.claims import Database
 from aggregator.config import Config
 from aggregator.daemon import Log
+from aggregator.errors import AggregatorError
 from aggregator.ingest import addresses, websub
 from aggregator.ingest.fetch import Fetcher
 from aggregator.ingest.websub import Offer, PushState, Subscription
@@ -25,6 +27,7 @@ from aggregator.store import Store
 from aggregator.types import Answered, FeedState, Fetched, PollResult
 
 _AT_A_TIME = 20  # hubs asked at a time
+_SETTLED = 200  # feeds a beat whose subscriptions are put right: pushes are read in between
 _COUNT_EVERY = timedelta(minutes=1)
 _MISSES = 1000  # polls with missed pushes remembered until the next beat; more only delay the verdict
 _PRIVATE_NAMES = (".local", ".internal", ".lan", ".home.arpa", ".localhost", ".test", ".example", ".invalid")
@@ -92,10 +95,15 @@ class Subscriber:
         """Begin and end subscriptions, count misses, ask the hubs that are due."""
         if self._is_stale:
             self._is_stale = False
-            await self._look_at_all()
-        while self._unsettled:
-            feed_id, offered = self._unsettled.popitem()
+            try:
+                await self._look_at_all()
+            except Exception:
+                self._is_stale = True
+                raise
+        for feed_id, offered in list(self._unsettled.items())[:_SETTLED]:
             await self._settle(feed_id, offered)
+            if self._unsettled[feed_id] == offered:  # a poll may have found something else meanwhile
+                del self._unsettled[feed_id]
         missed, self._missed = self._missed, []
         for result in missed:
             await self._count_miss(result)
@@ -108,7 +116,7 @@ class Subscriber:
             for subscription in await self._database(self._store.subscriptions_to_ask, self._now(), room):
                 task = asyncio.create_task(self._ask(subscription), name="hub")
                 self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+                task.add_done_callback(self._asked)
 
     async def stop(self) -> None:
         """Give up the questions under way; they are asked again."""
@@ -123,12 +131,19 @@ class Subscriber:
         if not self._is_on and not subscriptions:
             return
         feeds: list[FeedState] = await self._database(self._store.feeds) if self._is_on else []
-        offers = {feed.feed_id: Offer.from_json(feed.memory.get("push")) for feed in feeds if feed.health != "disabled"}
-        self._known.clear()
-        for feed_id in offers.keys() | {one.feed_id for one in subscriptions}:
-            offered = offers.get(feed_id)
-            if offered is not None or any(one.feed_id == feed_id for one in subscriptions):
-                self._unsettled[feed_id] = offered
+        heard = (
+            (feed.feed_id, Offer.from_json(feed.memory.get("push"))) for feed in feeds if feed.health != "disabled"
+        )
+        offers = {feed_id: offered for feed_id, offered in heard if offered is not None}
+        wanted = {feed_id: [(offered.hub_urls[0], offered.topic_url)] for feed_id, offered in offers.items()}
+        there: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        for one in subscriptions:
+            if one.state is not PushState.LEAVING:
+                there[one.feed_id].append((one.hub_url, one.topic_url))
+        self._known = offers
+        for feed_id in wanted.keys() | there.keys():
+            if wanted.get(feed_id, []) != there.get(feed_id, []):
+                self._unsettled[feed_id] = offers.get(feed_id)
         await self._database(self._store.forget_left, self._now())
 
     async def _settle(self, feed_id: int, offered: Offer | None) -> None:
@@ -160,6 +175,13 @@ class Subscriber:
                     self._log.warning("push_distrusted", topic=topic, hub=hub, misses=changed[1].misses)
 
     # ------------------------------------------------------------ asking
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The hub is asked again: `asking` has said when before the question went out.
+            trace = None if isinstance(error, AggregatorError) else error
+            self._log.error("hub_question_failed", error=str(error) or repr(error), exc_info=trace)
 
     async def _ask(self, subscription: Subscription) -> None:
         now, token = self._now(), subscription.token

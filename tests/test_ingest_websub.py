@@ -141,6 +141,24 @@ def test_a_refused_renewal_keeps_the_lease_and_tries_again_within_it():
     assert after.reason == "not renewed, the hub refuses: 400"
 
 
+@pytest.mark.parametrize("answer", [answered(202), answered(500), FAILED], ids=["accepted", "refused", "failed"])
+def test_the_end_of_a_lease_is_not_slept_through(answer):
+    """However long a renewal is left alone: from then on the feed is polled as ever."""
+    now = NOW + LEASE - MINUTE
+    after = websub.after_answer(websub.asking(ACTIVE, now), answer, now)
+    assert after.ask_at == NOW + LEASE
+    assert websub.lapsed(after, after.ask_at).trusted_until is None
+
+
+def test_what_a_hub_says_is_told_without_our_secrets():
+    said = "cannot reach https://us.example/websub/t0ken (s3cret)"
+    refused = websub.after_answer(websub.asking(FRESH, NOW), answered(400, said), NOW)
+    denied = websub.denied(ASKED, query("denied", reason=said), NOW)
+    assert denied is not None
+    for reason in (refused.reason, denied.reason):
+        assert reason.endswith("cannot reach https://us.example/websub/*** (***)")
+
+
 def test_an_answer_that_comes_after_the_verification_changes_nothing():
     asked = websub.asking(FRESH, NOW)
     verified = websub.verified(asked, query(), NOW + timedelta(seconds=1))

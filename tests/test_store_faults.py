@@ -333,6 +333,7 @@ def test_no_query_of_every_pass_walks_a_whole_table(sqlite_template, tmp_path):
         store.fingerprints([feed.feed_id])
         store.apply([PollResult(feed, a_fetched(), changes)], NOW)
         store.due_feeds(NOW, 10)
+        store.subscriptions_to_ask(NOW, 10)
         entries = store.ungrouped(10)
         store.stale(10)
         store.twins(entries)

@@ -15,8 +15,9 @@ from push_desk import ONE, THREE, TWO, Desk, at_a_desk
 from service import an_rss
 
 from aggregator.config import Config
+from aggregator.errors import StoreError
 from aggregator.ingest import websub
-from aggregator.ingest.websub import PushState
+from aggregator.ingest.websub import Offer, PushState
 from aggregator.store import push as store_push
 from aggregator.subscriber import obstacle
 
@@ -313,6 +314,38 @@ def test_what_is_no_longer_wanted_is_unsubscribed(tmp_path, change):
     status, feed = at_a_desk(tmp_path, test)
     assert status == 410
     assert feed.pushed_until is None
+
+
+@pytest.mark.parametrize("call", ["subscriptions", "feeds", "subscriptions_of", "begin_subscription"])
+def test_a_store_that_is_away_for_a_beat_costs_no_subscription(tmp_path, monkeypatch, call):
+    async def test(desk: Desk) -> PushState | None:
+        await desk.poll(ONE)
+        await desk.reconfigure(websub={"subscribe": True})
+        desk.pipeline.subscriber._unsettled[desk.feed().feed_id] = Offer((desk.hub.url,), desk.topic)
+
+        def away(*_: Any) -> None:
+            raise StoreError("news.db: away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.pipeline.store, call, away)
+            with pytest.raises(StoreError):
+                await desk.pipeline.push_due()
+        await desk.until(lambda: desk.topic in desk.hub.callbacks)
+        return desk.state()
+
+    assert at_a_desk(tmp_path, test) is PushState.ACTIVE
+
+
+def test_a_reload_asks_the_store_for_no_feed_that_has_what_it_wants(tmp_path, monkeypatch):
+    async def test(desk: Desk) -> list[int]:
+        await desk.subscribed(ONE)
+        asked: list[int] = []
+        monkeypatch.setattr(desk.pipeline.store, "subscriptions_of", asked.append)
+        await desk.reconfigure()
+        await desk.pipeline.push_due()
+        return asked
+
+    assert at_a_desk(tmp_path, test) == []
 
 
 def test_pushes_that_wait_when_their_source_is_removed_are_dropped(tmp_path):

@@ -153,10 +153,16 @@ def asking(subscription: Subscription, now: datetime) -> Subscription:
         subscription,
         state=state,
         asked_at=now,
-        ask_at=now + wait,
+        ask_at=_within_lease(subscription, now + wait, now),
         failures=min(subscription.failures + 1, 20),
         reason="waits for the hub to verify",
     )
+
+
+def _within_lease(subscription: Subscription, ask_at: datetime, now: datetime) -> datetime:
+    """`ask_at`, but no later than the end of a lease that is not over: what happens then must not be missed."""
+    end = subscription.lease_until if subscription.state is PushState.ACTIVE else None
+    return min(ask_at, end) if end is not None and end > now else ask_at
 
 
 def not_asked(subscription: Subscription, before: Subscription, now: datetime) -> Subscription:
@@ -169,7 +175,7 @@ def not_asked(subscription: Subscription, before: Subscription, now: datetime) -
         asked_at=before.asked_at,
         failures=before.failures,
         reason=before.reason,
-        ask_at=now + timedelta(minutes=1),
+        ask_at=_within_lease(subscription, now + timedelta(minutes=1), now),
     )
 
 
@@ -188,13 +194,13 @@ def after_answer(subscription: Subscription, answer: Answered | FetchFailed, now
         wait, said = VERIFY_WITHIN * 2 ** min(subscription.failures, 12), f"the hub answers {answer.status}"
         if 400 <= answer.status < 500 and answer.status not in (408, 429):
             wait = REFUSED_FOR * 2 ** min(subscription.failures - 1, 5)
-            said = " ".join(f"the hub refuses: {answer.status} {answer.said}".split())[:200]
+            said = " ".join(f"the hub refuses: {answer.status} {_discreet(subscription, answer.said)}".split())[:200]
     demand = politeness.retry_after(answer.headers, now)
     wait = min(max(wait, demand.wait if demand else wait), MAX_BACK_OFF)
     if subscription.lease_until is not None and subscription.state is PushState.ACTIVE:
         # A renewal: several tries before the lease is over, whatever the reason.
         wait = min(wait, max((subscription.lease_until - now) / 3, MIN_RENEWAL))
-        return replace(subscription, ask_at=now + wait, reason=f"not renewed, {said}")
+        return replace(subscription, ask_at=_within_lease(subscription, now + wait, now), reason=f"not renewed, {said}")
     is_denied = isinstance(answer, Answered) and 400 <= answer.status < 500
     state = PushState.DENIED if is_denied else PushState.ASKED
     return replace(subscription, state=state, ask_at=now + wait, reason=said)
@@ -259,7 +265,7 @@ def denied(subscription: Subscription, query: Mapping[str, str], now: datetime) 
     if subscription.state in (PushState.LEAVING, PushState.LEFT):
         return replace(subscription, state=PushState.LEFT, ask_at=None)
     failures = min(subscription.failures + 1, 20)
-    said = " ".join(query.get("hub.reason", "").split())[:160]
+    said = " ".join(_discreet(subscription, query.get("hub.reason", "")).split())[:160]
     return replace(
         subscription,
         state=PushState.DENIED,
@@ -268,6 +274,11 @@ def denied(subscription: Subscription, query: Mapping[str, str], now: datetime) 
         ask_at=now + min(REFUSED_FOR * 2 ** (failures - 1), MAX_BACK_OFF),
         reason=f"the hub denies it: {said}" if said else "the hub denies it",
     )
+
+
+def _discreet(subscription: Subscription, said: str) -> str:
+    """What a hub says, fit for logs: some repeat the callback's address and the secret."""
+    return said.replace(subscription.token, "***").replace(subscription.secret, "***")
 
 
 def is_challenge(value: str | None) -> bool:

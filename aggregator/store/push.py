@@ -43,11 +43,10 @@ def of_feed(connection: sa.Connection, feed_id: int) -> list[Subscription]:
 
 
 def to_ask(connection: sa.Connection, now: datetime, limit: int) -> list[Subscription]:
-    """Those whose hub is to be asked by now, and those whose lease ran out."""
-    is_over = sa.and_(subscriptions.c.state == PushState.ACTIVE.value, subscriptions.c.lease_until <= micros(now))
+    """Those whose hub is to be asked by now. A lease that runs out is asked about then at the latest."""
     query = (
         sa.select(subscriptions)
-        .where(subscriptions.c.state != PushState.LEFT.value, (subscriptions.c.ask_at <= micros(now)) | is_over)
+        .where(subscriptions.c.state != PushState.LEFT.value, subscriptions.c.ask_at <= micros(now))
         .order_by(subscriptions.c.ask_at)
         .limit(limit)
     )
