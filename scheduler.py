@@ -301,7 +301,7 @@ class Service:
             self._log.error("reload_failed", error=str(error))
             await self.pipeline.configure(old)
         else:
-            needs_restart = [key for key in configuration.changed_keys(old, new) if key.startswith(_FIXED)]
+            needs_restart = [key for key in configuration.changed_keys(old, new) if configuration.needs_restart(key)]
             self._config = new
             configure_logging(new.log.format, new.log.level)
             self.pipeline.metrics.reloads.labels("applied").inc()
@@ -335,7 +335,6 @@ class Service:
 
 
 _WATCHED = ("poll", "edit")  # stages whose hanging a restart mends; pruning may take long
-_FIXED = ("site.listen", "admin", "database", "site.public_url")  # open sockets and the store stay as they are
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from aggregator import (
     __version__,
+    cli_change,
     cli_corrections,
     cli_db,
     cli_filing,
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     _json(prune)
 
     _keeping(commands)
+    _changing(commands)
     _sources(commands)
     _stories(commands)
     _rules(commands)
@@ -173,6 +175,32 @@ def _keeping(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     copy.add_argument("url", metavar="URL", help="its address, as for the key database")
     _json(copy)
+
+
+def _changing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("config", help="compare configurations", description="Compare configurations.")
+    diff = _command(
+        group.add_subparsers(required=True, metavar="VERB"),
+        "diff",
+        cli_change.diff,
+        "what another configuration would change: sources, keys, merged feeds",
+        "bmn config diff new.yaml",
+    )
+    diff.add_argument("file", metavar="FILE", help="the aggregator.yaml to be tried")
+    _json(diff)
+    backtest = _command(
+        commands,
+        "backtest",
+        cli_change.try_out,
+        "tell stored history by another configuration: what each merged feed would gain and lose; nothing is saved",
+        "bmn backtest new.yaml --since 7d",
+    )
+    backtest.add_argument("file", metavar="FILE", help="the aggregator.yaml to be tried")
+    backtest.add_argument("--since", metavar="D", default="7d", help="a duration or a date (2026-11-24); default 7d")
+    backtest.add_argument(
+        "--limit", type=_positive, default=50_000, metavar="N", help="the newest so many entries; default 50000"
+    )
+    _json(backtest)
 
 
 def _sources(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -40,6 +40,7 @@ __all__ = [
     "check_sources",
     "find",
     "load",
+    "needs_restart",
     "packaged_file",
     "remarks",
     "source_key",
@@ -141,6 +142,15 @@ def changed_keys(old: Config, new: Config) -> tuple[str, ...]:
         else:
             changed.append(name)
     return tuple(changed)
+
+
+# Open sockets, the store and what readers know us by stay as they are until the next start.
+_FIXED = ("site.listen", "site.public_url", "admin.", "database")
+
+
+def needs_restart(key: str) -> bool:
+    """Whether a change of this key (as `changed_keys` names it) waits for the next start."""
+    return key.startswith(_FIXED)
 
 
 def remarks(config: Config) -> tuple[str, ...]:

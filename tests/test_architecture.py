@@ -50,6 +50,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "desk",
         "editor",
         "trial",
+        "backtest",
         "corrector",
         "publisher",
         "views",
