@@ -20,6 +20,7 @@ _XML_FORBIDDEN = re.compile(
 # Overrides and isolates can reorder what surrounds a title; marks (200e, 200f) are needed by right-to-left text.
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff\u200b]")
 # Unicode space, and C1 controls, which are legal in XML and invisible to people. U+0085 is among them.
+_CONTROLS = re.compile("[\x7f-\x9f]+")
 _SPACE = re.compile(r"[\s\x7f-\x9f\u2028\u2029]+")
 _WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*", re.UNICODE)
 _KEY_WORD = re.compile(r"[^\W_]+", re.UNICODE)
@@ -39,6 +40,14 @@ class Pattern(Protocol):
 def xml_safe(text: str) -> str:
     """The text without what XML 1.0 cannot carry even escaped: control characters, surrogates, noncharacters."""
     return _XML_FORBIDDEN.sub("", text)
+
+
+def readable(text: str) -> str:
+    """The text XML-safe and without the C1 controls that mojibake leaves: legal in XML, an error in HTML.
+
+    A space stands where they stood: taken out of HTML that was sanitised with them, they could join what was apart.
+    """
+    return _CONTROLS.sub(" ", xml_safe(text))
 
 
 def one_line(text: str, limit: int = MAX_TITLE) -> str:

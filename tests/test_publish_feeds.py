@@ -94,6 +94,12 @@ def attributes(document: bytes, path: str) -> list[dict[str, str]]:
 # ---------------------------------------------------------------- Atom
 
 
+def test_further_links_of_the_feed_have_no_prefix_of_their_own():
+    document = feeds.atom(TECH, SITE, [], None, [("prev-archive", "https://news.example/archive/tech/2026-10.atom")])
+    assert attributes(document, "/a:feed/a:link[@rel='prev-archive']")
+    assert b"ns0" not in document
+
+
 def test_atom_head_has_what_rfc_4287_demands():
     document = atom(FULL)
     assert document.startswith(b"<?xml version='1.0' encoding='UTF-8'?>\n<feed ")

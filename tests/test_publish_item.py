@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import hostile
@@ -178,6 +179,20 @@ def test_enclosures_keep_their_facts_and_lose_their_lies():
         Enclosure("https://h.example/a.mp3", "audio/mpeg", 12),
         Enclosure("https://h.example/b", None, None),
     )
+
+
+@pytest.mark.parametrize("text", ["excerpt", "full"])
+def test_what_mojibake_leaves_of_quotes_is_no_error_in_pages(text):
+    entry = a_stored_entry(summary="<p>\u00e2\u20ac\u0153as soon as possible,\u00e2\u20ac\x9d he said\x7f</p>")
+    shown = item(a_story(lead=entry), text=text)
+    assert "possible,\u00e2\u20ac he said" in shown.text
+    assert not re.search("[\x7f-\x9f]", shown.text + shown.body + shown.html)
+
+
+@pytest.mark.parametrize("link", ["java\x9dscript:alert(1)", "java&#x9d;script:alert(1)"])
+def test_taking_controls_out_makes_no_script_of_an_address(link):
+    entry = a_stored_entry(link=None, source=a_source_ref(site_url=None), content=f'<a href="{link}">a word</a>')
+    assert "javascript:" not in item(a_story(lead=entry), text="full").html
 
 
 @pytest.mark.parametrize("text", ["excerpt", "full"])

@@ -220,7 +220,7 @@ class _Namespaces(BaseExtension):  # type: ignore[misc]
 
     def extend_atom(self, feed: Any) -> Any:
         for rel, href in self.links:
-            _link(feed, rel, href, _ATOM)
+            _link(feed, rel, href)  # without its namespace, as feedgen writes it: `xmlns` is an attribute of the root
         if self.is_archive:
             xml_elem(f"{{{NAMESPACES['fh']}}}archive", feed)
         return feed

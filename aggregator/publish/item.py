@@ -105,8 +105,8 @@ def item_of(story: Story, site: SiteSettings, content: ContentSettings) -> Item:
         lead=outlet,
         also=also,
         text=excerpt,
-        body=text.xml_safe(body),
-        html=text.xml_safe("\n".join(part for part in parts if part)) or f"<p>{escape(outlet.name)}</p>",
+        body=text.readable(body),
+        html=text.readable("\n".join(part for part in parts if part)) or f"<p>{escape(outlet.name)}</p>",
         sections=sections_of(story),
         labels=_lines(story.labels),
         categories=_lines(lead.categories)[:MAX_CATEGORIES],
@@ -180,7 +180,7 @@ def public_feed_url(source: SourceRef) -> str | None:
 def excerpt_of(entry: StoredEntry, content: ContentSettings) -> str:
     """The first words of the summary, or of the text where there is none; plain text."""
     plain = html.to_text(text.xml_safe(entry.summary or "")) or html.to_text(text.xml_safe(entry.content or ""))
-    return text.excerpt(text.xml_safe(plain), content.excerpt_words)
+    return text.excerpt(text.readable(plain), content.excerpt_words)
 
 
 def origin_of(url: str | None) -> str | None:
