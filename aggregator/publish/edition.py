@@ -41,13 +41,20 @@ RELATED = 6  # stories under "you may also like"
 
 @dataclass(frozen=True, slots=True)
 class Cooked:
-    """A story ready to be joined into any document."""
+    """A story ready to be joined into documents of the formats it was cooked for."""
 
     seen: object  # what it was cooked from, see `_visible`
     item: Item
-    atom: bytes
-    rss: bytes
-    json: bytes
+    atom: bytes = b""
+    rss: bytes = b""
+    json: bytes = b""
+
+
+_WRITERS: Mapping[str, Callable[[Item, SiteSettings], bytes]] = {
+    "atom": xml.atom_item,
+    "rss": xml.rss_item,
+    "json": feeds_json.json_item,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +169,7 @@ class Press:
     ) -> Rendered:
         """A view as a page, or as a feed in the format that `ending` names (atom, rss, json). May be asked for while an
         edition is printed."""
-        chosen = self._cook(stories, {})
+        chosen = self._cook(stories, {}, (ending,) if ending else ())
         items = [each.item for each in chosen]
         updated = _newest(items)
         # A story that leaves a view takes its date along; when that was, the edition says.
@@ -189,7 +196,8 @@ class Press:
 
     def archive(self, feed: FeedSettings, stories: Iterable[Story], month: str, before: str | None) -> ArchivePrint:
         """A month of a merged feed, of the stories first shown in it; `before` is the month archived before it."""
-        kept = [each for each in map(self._cooked_anew, choose(stories, _with_items(feed, _ALL))) if each is not None]
+        cooked = (self._cooked_anew(story, ("atom",)) for story in choose(stories, _with_items(feed, _ALL)))
+        kept = [each for each in cooked if each is not None]
         updated = max((each.item.updated for each in kept), default=EMPTY_SINCE)
         body = xml.archive(feed, self.site, [each.atom for each in kept], updated, month, before)
         return ArchivePrint(body, updated, len(kept))
@@ -209,8 +217,7 @@ class Press:
 
     def _cooked_digest(self, kept: Digest) -> Cooked:
         item = as_item(kept, self.site)
-        atom, rss = xml.atom_item(item, self.site), xml.rss_item(item, self.site)
-        return Cooked(None, item, atom, rss, feeds_json.json_item(item, self.site))
+        return Cooked(None, item, **{kind: write(item, self.site) for kind, write in _WRITERS.items()})
 
     def digest_page(self, kept: Digest) -> Rendered:
         """`/digest/{day}`"""
@@ -241,15 +248,18 @@ class Press:
         """A day's page when retention took all of its stories."""
         return rendered(self.pages.gone_day(feed), HTML_TYPE, EMPTY_SINCE)
 
-    def _cook(self, stories: Iterable[Story], used: dict[UUID, Cooked]) -> list[Cooked]:
-        """The stories as items; what was cooked before and looks the same is not cooked again."""
+    def _cook(
+        self, stories: Iterable[Story], used: dict[UUID, Cooked], kinds: Iterable[str] = tuple(_WRITERS)
+    ) -> list[Cooked]:
+        """The stories as items, in formats of these kinds at least; what was cooked before and looks the same is not
+        cooked again."""
         cooked = []
         for story in stories:
             each = used.get(story.story_id)
             if each is None:
                 each = self._cooked.get(story.story_id)
                 if each is None or each.seen != _visible(story):
-                    made = self._cooked_anew(story)
+                    made = self._cooked_anew(story, kinds)
                     if made is None:
                         continue
                     each = made
@@ -257,11 +267,10 @@ class Press:
             cooked.append(each)
         return cooked
 
-    def _cooked_anew(self, story: Story) -> Cooked | None:
+    def _cooked_anew(self, story: Story, kinds: Iterable[str]) -> Cooked | None:
         try:
             item = item_of(story, self.site, self.content)
-            atom, rss = xml.atom_item(item, self.site), xml.rss_item(item, self.site)
-            return Cooked(_visible(story), item, atom, rss, feeds_json.json_item(item, self.site))
+            return Cooked(_visible(story), item, **{kind: _WRITERS[kind](item, self.site) for kind in kinds})
         except ValueError:
             # `item_of` lets nothing through that cannot be written. Should it ever, one story is missing, not the feed.
             self.unprintable.add(story.ref)
