@@ -17,7 +17,7 @@ from aggregator.publish import feeds_json
 from aggregator.publish.delta import parts_of
 from aggregator.publish.digest import Digest, as_item
 from aggregator.publish.item import Item, item_of
-from aggregator.publish.merge import choose, sections_of
+from aggregator.publish.merge import belongs, choose, sections_of
 from aggregator.publish.pages import HTML_TYPE, LEADS, Pages, Way, Why, static_files
 from aggregator.publish.ranking import Quota, ranked
 from aggregator.publish.ranking import why as weighs
@@ -34,7 +34,6 @@ OPENSEARCH_TYPE = "application/opensearchdescription+xml; charset=utf-8"
 LEAD_QUOTA = Quota(per_source=2, per_section=2)  # of the five leads
 ON_PAGE = 60  # stories on a section's page
 IN_FEED_PAGE = 30  # stories on the page that a browser gets at a feed's address
-_ALL = 1_000_000  # stories of a month: no cut
 DIGEST = "digest"  # the slug of the briefings' feed
 RELATED = 6  # stories under "you may also like"
 
@@ -195,12 +194,15 @@ class Press:
         return [("prev-archive", xml.archive_url(feed, self.site, months[-1]))] if months else []
 
     def archive(self, feed: FeedSettings, stories: Iterable[Story], month: str, before: str | None) -> ArchivePrint:
-        """A month of a merged feed, of the stories first shown in it; `before` is the month archived before it."""
-        cooked = (self._cooked_anew(story, ("atom",)) for story in choose(stories, _with_items(feed, _ALL)))
-        kept = [each for each in cooked if each is not None]
-        updated = max((each.item.updated for each in kept), default=EMPTY_SINCE)
-        body = xml.archive(feed, self.site, [each.atom for each in kept], updated, month, before)
-        return ArchivePrint(body, updated, len(kept))
+        """A month of a merged feed, of the stories first shown in it, the newest first; `before` is the month archived
+        before it. Takes one story at a time and keeps only its bytes."""
+        items, updated = [], EMPTY_SINCE
+        for story in stories:
+            cooked = self._cooked_anew(story, ("atom",)) if belongs(story, feed) else None
+            if cooked is not None:
+                items.append(cooked.atom)
+                updated = max(updated, cooked.item.updated)
+        return ArchivePrint(xml.archive(feed, self.site, items, updated, month, before), updated, len(items))
 
     def _briefings(
         self, kept: Sequence[Digest], changed_at: Callable[[datetime | None], datetime]

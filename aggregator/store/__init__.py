@@ -500,11 +500,13 @@ class Store:
 
     def shown_between(
         self, sections: Iterable[str], since: datetime, until: datetime, min_sources: int = 1
-    ) -> list[Story]:
-        """The stories of these sections that first stood in a feed in that time, by `published`, the newest first."""
+    ) -> Iterator[Story]:
+        """The stories of these sections that first stood in a feed in that time, by `published`, the newest first.
+
+        Read as they are asked for, from one snapshot: a month is more than memory holds."""
         wanted = StoryFilter(tuple(sections), min_sources=min_sources, shown_since=since, shown_until=until)
         with self._database.read() as connection:
-            return stories.select(connection, wanted, None)
+            yield from stories.each(connection, wanted)
 
     def search(
         self, query: Query, wanted: StoryFilter, limit: int, skip: int = 0, seconds: float | None = None

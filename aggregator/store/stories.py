@@ -6,7 +6,7 @@ A story is read in three statements however many are asked for: its rows, their 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,7 @@ from aggregator.urls import story_ref
 
 WITHHELD = "withheld"  # asked for as a section: what a rule or its language keeps out of every feed and page
 _ORDER = (stories.c.published.desc(), stories.c.ref)
+_AT_ONCE = 200  # stories with their texts: some megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +280,17 @@ class StoryFilter:
 def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None, skip: int = 0) -> list[Story]:
     """The newest `limit` stories of that kind behind the first `skip`, by `published`, then ref."""
     most = None if limit is None else limit + skip
+    return by_ids(connection, _newest(connection, wanted, most)[skip:])
+
+
+def each(connection: sa.Connection, wanted: StoryFilter) -> Iterator[Story]:
+    """All stories of that kind in the same order, read as they are asked for: a month of them with their texts would
+    not fit into memory."""
+    for some in in_chunks(_newest(connection, wanted, None), _AT_ONCE):
+        yield from by_ids(connection, some)
+
+
+def _newest(connection: sa.Connection, wanted: StoryFilter, most: int | None) -> list[bytes]:
     query = sa.select(stories.c.story_id, stories.c.published, stories.c.ref).where(*wanted.conditions())
     # Section by section: each walks its index from the newest on and stops, where one IN would sort them all.
     is_one = wanted.sections is None or wanted.filed
@@ -288,7 +300,7 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None, sk
     for kind in kinds:
         found |= {row.story_id: row for row in connection.execute(kind.order_by(*_ORDER).limit(most))}
     newest = sorted(found.values(), key=lambda row: (-row.published, row.ref))
-    return by_ids(connection, [row.story_id for row in newest[skip:most]])
+    return [row.story_id for row in newest[:most]]
 
 
 def most_told(connection: sa.Connection, wanted: StoryFilter, limit: int) -> list[Story]:
