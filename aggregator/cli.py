@@ -19,6 +19,7 @@ from aggregator import (
     cli_db,
     cli_filing,
     cli_keep,
+    cli_rebuild,
     cli_run,
     cli_sources,
     cli_status,
@@ -165,6 +166,21 @@ def _keeping(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     restore.add_argument("file", metavar="FILE")
     _json(restore)
+    rebuild = _command(
+        commands,
+        "rebuild",
+        cli_rebuild.rebuild,
+        "make the index for searching anew and print everything from the store",
+        "bmn rebuild --verify",
+    )
+    what = rebuild.add_mutually_exclusive_group()
+    what.add_argument(
+        "--verify",
+        action="store_true",
+        help="only print, twice, and compare byte for byte, with a running daemon as well; 1 where anything differs",
+    )
+    what.add_argument("--print", action="store_true", help="only print")
+    _json(rebuild)
     group = commands.add_parser("db", help="copy the database", description="Copy the database.")
     copy = _command(
         group.add_subparsers(required=True, metavar="VERB"),

@@ -51,6 +51,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "editor",
         "trial",
         "backtest",
+        "rebuild",
         "corrector",
         "publisher",
         "views",
@@ -128,7 +129,8 @@ EFFECTS: dict[str, tuple[str, ...]] = {
     "smtplib": ("mail",),
     "ftplib": (),
     "socketserver": (),
-    "subprocess": ("workers", "store.pgdump"),  # pgdump runs PostgreSQL's own tools
+    # pgdump runs PostgreSQL's own tools, rebuild prints in a process whose sets are in another order
+    "subprocess": ("workers", "store.pgdump", "rebuild"),
     "multiprocessing": ("workers",),
     "resource": ("workers", "ingest.child", "daemon"),  # the child limits itself, the daemon opens more files
 }

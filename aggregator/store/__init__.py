@@ -734,6 +734,11 @@ class Store:
             self._database.give_space_back()
         return pruned
 
+    def reindex(self) -> int:
+        """Make the index for searching anew; of how many entries."""
+        with self._edit() as connection:
+            return search.rebuild(connection)
+
     def would_shrink(self, allowed: Budget, retention: Retention, now: datetime) -> Shrunk:
         """What `shrink` would take behind `prune` while the database holds more than is allowed; estimated."""
         with self._database.read() as connection:

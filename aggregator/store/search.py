@@ -79,6 +79,15 @@ def index(connection: sa.Connection, entry_ids: Iterable[int]) -> None:
         connection.execute(_INSERT[connection.dialect.name], rows)
 
 
+def rebuild(connection: sa.Connection) -> int:
+    """Index all grouped entries anew; how many."""
+    connection.execute(sa.text("DELETE FROM search"))
+    ids = list(connection.scalars(sa.select(entries.c.entry_id).where(entries.c.story_id.is_not(None))))
+    for some in in_chunks(sorted(ids)):
+        index(connection, some)
+    return len(ids)
+
+
 def forget_texts(connection: sa.Connection, entry_ids: Sequence[int]) -> None:
     """Keep of these entries only the words of their titles: retention took the texts."""
     if entry_ids:
