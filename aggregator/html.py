@@ -76,7 +76,7 @@ _TAG_NAME = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 _FLAT = _names("br hr img input wbr col area base link meta source p li dd dt td th tr option")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 # In UTF-8, U+FFFE and U+FFFF of every plane end in the first two, U+FDD0 and its like begin with the third.
-_NONCHARACTERS = (b"\xbf\xbe", b"\xbf\xbf", b"\xef\xb7")
+_FFFE, _FFFF, _FDD0 = b"\xbf\xbe", b"\xbf\xbf", b"\xef\xb7"
 _SPACES = re.compile(r"\s+")
 
 
@@ -127,7 +127,7 @@ def _xml_safe(text: str) -> str:
     except UnicodeEncodeError:
         return xml_safe(text)
     is_suspect = len(octets.translate(None, _CONTROLS)) != len(octets) or (
-        len(octets) != len(text) and any(part in octets for part in _NONCHARACTERS)
+        len(octets) != len(text) and (_FFFE in octets or _FFFF in octets or _FDD0 in octets)
     )
     return xml_safe(text) if is_suspect else text
 

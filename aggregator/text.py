@@ -52,7 +52,8 @@ def readable(text: str) -> str:
 
 def one_line(text: str, limit: int = MAX_TITLE) -> str:
     """The text as one clean line: XML-safe, no bidi overrides, white space folded, at most `limit` characters."""
-    if text.isascii() and text.isprintable() and "  " not in text and len(text) <= limit:
+    # Nothing that is printable is what the patterns look for, and no white space but the common one.
+    if text.isprintable() and "  " not in text and len(text) <= limit:
         return text.strip()
     line = _SPACE.sub(" ", _BIDI.sub("", xml_safe(text))).strip()
     if len(line) <= limit:

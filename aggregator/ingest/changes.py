@@ -161,7 +161,7 @@ class _Matching:
 # ---------------------------------------------------------------- repeats within the document
 
 
-def _without_repeats(items: list[_Item], taken: Iterable[KnownEntry]) -> tuple[list[_Item], int]:
+def _without_repeats(items: list[_Item], taken: Sequence[KnownEntry]) -> tuple[list[_Item], int]:
     """One item of each that the document repeats, the latest version, and how many were left out.
 
     The same guid with the same page or the same title is a repeat; without a guid, page, title and date must agree.
@@ -170,6 +170,8 @@ def _without_repeats(items: list[_Item], taken: Iterable[KnownEntry]) -> tuple[l
     if not items:
         return [], 0
     groups: dict[Hashable, list[_Item | KnownEntry]] = {_repeat_key(item): [] for item in items}
+    if len(groups) == len(items) and not any(_repeat_key(one) in groups for one in taken):
+        return items, 0
     everything: list[_Item | KnownEntry] = [*taken, *items]
     for one in everything:
         if (members := groups.get(_repeat_key(one))) is not None:

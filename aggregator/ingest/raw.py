@@ -7,7 +7,6 @@ Text constructs (title, summary, content) are HTML source: a lane escapes what i
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TypeVar
@@ -128,8 +127,11 @@ def mended(text: str) -> str:
     text = text.strip()
     if text.isascii():
         return text
-    with suppress(UnicodeEncodeError, UnicodeDecodeError):
+    # Not `suppress`, which costs as much again: this is called for every field, and mostly raises.
+    try:  # noqa: SIM105
         text = text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        pass
     return text.translate(_WINDOWS_1252) if _C1.search(text) else text
 
 
