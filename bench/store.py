@@ -115,8 +115,8 @@ def main() -> None:
         with measured(f"apply, {len(quiet):,} not modified", len(quiet), "feed"):
             store.apply(quiet, NOW)
         documents = {feed.feed_id: a_parsed_feed(*document(feed, 48, 50)) for feed in feeds[:200]}
-        with measured("fingerprints, 200 feeds of 50", 200, "feed"):
-            store.fingerprints(documents)
+        with measured("last_documents, 200 feeds of 50", 200, "feed"):
+            store.last_documents(documents)
         brief = {i: replace(d, entries=d.entries[2:4], unchanged=()) for i, d in documents.items()}
         with measured("known_for, 200 feeds of 50", 200, "feed"):
             store.known_for(brief)
