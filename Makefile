@@ -16,7 +16,7 @@ PYTEST = $(BIN)/python -m pytest
 PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input
 PINS := pyproject.toml constraints.txt
 
-.PHONY: help install dev tools run demo test lint types check soak bench bench-schedule score wheel clean
+.PHONY: help install dev tools run demo test lint types check soak bench bench-schedule score wheel deb deb-check fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -84,6 +84,16 @@ score: install ## how good sections, pairs, stories and event labels are, on lab
 wheel: dev ## a wheel in dist/, configuration and models inside
 	@$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	ls -l dist/*.whl
+
+deb: wheel ## a Debian package in dist/, for the release it is built on
+	@PYTHON=$(or $(DEB_PYTHON),/usr/bin/python3) deploy/debian/build $(BIN)/python "$$(ls -t dist/*.whl | head -n 1)"
+
+deb-check: ## install, upgrade, remove and purge that package in a root of its own (as root)
+	@deploy/debian/check "$$(ls -t dist/bmn_*.deb | head -n 1)"
+	if command -v lintian > /dev/null; then lintian --fail-on error,warning "$$(ls -t dist/bmn_*.deb | head -n 1)"; fi
+
+fuzz: dev ## look for documents, addresses and configurations that break us (MINUTES=10)
+	@BMN_FUZZ_MINUTES=$(or $(MINUTES),10) nice $(PYTEST) -m soak --timeout 36000 tests/test_fuzz.py $(ARGS)
 
 clean: ## remove .venv, caches and what was built; var/ (the database) stays
 	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

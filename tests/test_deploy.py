@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +19,8 @@ from pathlib import Path
 from socket import create_connection, socket
 
 import pytest
+
+from aggregator.cli import parser
 
 BMN = "/opt/bmn/.venv/bin/bmn"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
@@ -162,6 +167,68 @@ def test_a_bad_configuration_is_not_tried_again(root: Path) -> None:
     text = (root / "deploy" / "bmn.service").read_text("utf-8")
     assert "RestartPreventExitStatus=78 2" in text
     assert "ExecReload=/bin/kill -HUP $MAINPID" in text
+
+
+# ---------------------------------------------------------------- the package
+
+
+def test_the_manual_page_has_every_command_and_is_clean(root: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    made = subprocess.run([sys.executable, root / "deploy" / "man.py"], capture_output=True, text=True, env=env)
+    assert made.returncode == 0, made.stderr
+    names = {words for words, _ in walked_commands(parser(), ())}
+    assert len(names) > 15
+    for words in names:
+        assert f"\n.SS bmn {' '.join(words)}\n".replace("-", "\\-") in made.stdout
+    assert made.stdout.isascii()
+    assert "@" not in re.sub(r"\S@\S", "", made.stdout), "a place was not filled in"
+
+
+def walked_commands(
+    command: argparse.ArgumentParser, words: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """Every command without commands below it."""
+    children = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
+    if not children:
+        yield words, command
+    for action in children:
+        for word, child in action.choices.items():
+            yield from walked_commands(child, (*words, word))
+
+
+@pytest.mark.parametrize("script", ["postinst", "prerm", "postrm", "build", "check"])
+def test_the_scripts_of_the_package_can_be_read(root: Path, script: str) -> None:
+    path = root / "deploy" / "debian" / script
+    shell = path.read_text("utf-8").splitlines()[0].removeprefix("#!").split()[-1]
+    assert (run(shell, "-n", path).returncode, os.access(path, os.X_OK)) == (0, True)
+
+
+@needs_systemd
+def test_the_package_gives_its_units_a_user_and_its_own_prefix(root: Path, tmp_path: Path) -> None:
+    """By the commands of `build` itself, so that a change of the units that they miss is seen."""
+    build = (root / "deploy" / "debian" / "build").read_text("utf-8")
+    sed = build[build.index("    sed -e 's|/opt/bmn") : build.index('"$unit" > "$units')]
+    unit = tmp_path / "bmn.service"
+    script = f'{sed} "{root}/deploy/bmn.service"'.replace("\\\n", " ")
+    unit.write_text(run("bash", "-c", script).stdout, "utf-8")
+    settings = _settings(unit)
+    assert settings["ExecStart"] == "/usr/lib/bmn/bin/bmn run --config /etc/bmn/aggregator.yaml"
+    assert (settings["User"], settings["StateDirectory"]) == ("bmn", "bmn")
+    assert "DynamicUser" not in settings
+    result = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+    found = re.search(r"exposure level for bmn.service: ([\d.]+)", result.stdout)
+    assert found is not None, result.stdout + result.stderr
+    assert float(found[1]) <= 1.5
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None or os.geteuid() != 0, reason="needs dpkg-deb and root")
+def test_the_package_is_installed_upgraded_and_purged(root: Path) -> None:
+    for target in ("deb", "deb-check"):
+        done = subprocess.run(["make", target], cwd=root, capture_output=True, text=True, timeout=3000)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok: purged; nothing is left" in done.stdout
 
 
 # ---------------------------------------------------------------- the proxies
