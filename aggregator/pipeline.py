@@ -43,6 +43,7 @@ from aggregator.workers import Workers
 T = TypeVar("T")
 
 _NO_HORIZON = 1e9  # seconds: one pass asks everybody, however long a host's turns take
+_CLOCK_BACK = timedelta(minutes=1)  # what NTP corrects in steps is less
 _CLOCK_OFF = timedelta(seconds=5)  # by which our clock may differ from the database's before we say so
 _PARSERS = max(1, min(4, os.cpu_count() or 1))
 
@@ -94,6 +95,7 @@ class Pipeline:
         self.progress: dict[str, datetime] = {}
         self._term: str | None = None  # of our editing; None while another process edits
         self._clock = SharedClock()
+        self._looked_at: datetime | None = None  # for what is due
 
     @classmethod
     @asynccontextmanager
@@ -243,9 +245,18 @@ class Pipeline:
 
     async def poll_due(self) -> int:
         """Begin the polls that are due; how many. They end in their own time."""
+        await self._heed_clock(self.now())
         begun = await self.poller.start_due()
         self._progressed("poll")
         return begun
+
+    async def _heed_clock(self, now: datetime) -> None:
+        """At the start and where the clock has gone back: let no feed wait for a time that was."""
+        if self._looked_at is None or now < self._looked_at - _CLOCK_BACK:
+            feeds = await self.database(self.store.bring_forward, now)
+            if feeds:
+                self.log.warning("clock_went_back", feeds=feeds, remedy="they are polled now")
+        self._looked_at = now
 
     async def push_due(self) -> int:
         """Ask the hubs that are due and begin to read what hubs brought; how many pushes."""

@@ -22,6 +22,7 @@ FIRST_LESSON = 5.0  # what one 429 makes of the ordinary second
 EASE_AFTER = timedelta(hours=12)  # without complaint, after which the spacing is halved again
 FEW_LEFT = 20  # requests; a quota below this is rationed over the time to its end
 HORIZON = 60.0  # seconds of lane handed out at a time; what does not fit is due again later
+LONGEST_QUEUE = timedelta(hours=1)  # of requests laid out for one host
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def turn(host: HostState, now: datetime) -> tuple[float, HostState]:
     starts = [now]
     if host.until is not None:
         starts.append(host.until)
-    if host.last_at is not None:
+    # Later than any queue is long was told by a clock that was set back since.
+    if host.last_at is not None and host.last_at <= now + LONGEST_QUEUE:
         starts.append(host.last_at + timedelta(seconds=host.spacing))
     return (max(starts) - now).total_seconds(), replace(host, last_at=max(starts))
 

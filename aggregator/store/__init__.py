@@ -257,6 +257,11 @@ class Store:
         with self._database.write() as connection:
             feeds.defer(connection, states)
 
+    def bring_forward(self, now: datetime) -> int:
+        """Make feeds due that were polled by a clock ahead of `now`, or they would wait until it is that late again."""
+        with self._database.write() as connection:
+            return feeds.bring_forward(connection, now)
+
     def sources(self) -> dict[int, SourceRef]:
         """All feeds by id as later stages see them, those taken out of the configuration too."""
         with self._database.read() as connection:

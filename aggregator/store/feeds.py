@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -56,6 +56,7 @@ class Synced:
 _NOT_STATE = ("weight", "section", "title_override", "section_is_final", "marks")
 STATE = [column for column in feeds.c if column.name not in _NOT_STATE]
 _SETTINGS = ("is_active", "is_enabled", "title_override", "section", "section_is_final", "weight")
+CLOCK_SLACK = timedelta(minutes=1)  # what NTP corrects in steps is less
 _NEW: Values = {"health": Health.NEW.value, "failures": 0, "next_poll_at": 0, "lease_until": 0}
 
 
@@ -232,6 +233,13 @@ def poll_at(connection: sa.Connection, feed_ids: Sequence[int] | None, at: datet
     if feed_ids is None:
         return connection.execute(update.where(feeds.c.is_active)).rowcount
     return sum(connection.execute(update.where(feeds.c.feed_id.in_(s))).rowcount for s in in_chunks(list(feed_ids)))
+
+
+def bring_forward(connection: sa.Connection, now: datetime) -> int:
+    """Make feeds due that were polled after `now`: by a clock that was set back since. How many."""
+    was_polled_later = feeds.c.last_poll_at > micros(now + CLOCK_SLACK)
+    update = sa.update(feeds).where(feeds.c.is_active, was_polled_later, feeds.c.next_poll_at > micros(now))
+    return connection.execute(update.values(next_poll_at=micros(now), next_poll_why="the clock was set back")).rowcount
 
 
 def defer(connection: sa.Connection, states: Sequence[FeedState]) -> None:
