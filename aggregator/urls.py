@@ -74,6 +74,7 @@ _SHARED_HOSTS = frozenset(
         "squarespace.com wixsite.com hatenablog.com"
     ).split()
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SECRET_PARAMETER = re.compile(
     r"(?:token|key|secret|pass(?:word)?|pwd|auth|sig(?:nature)?|session|access|credential|code|jwt|sid)", re.IGNORECASE
 )
@@ -123,7 +124,8 @@ def _ascii_host(host: str) -> str | None:
 def _encode(part: str) -> str:
     if part.isascii() and not _CONTROL.search(part):
         return part
-    return quote(part, safe="%/:=&?~#+!$,;'@()*[]-._")
+    # A lone surrogate is no character and has no bytes; it becomes what stands for one (WHATWG URL, scalar values).
+    return quote(_SURROGATE.sub("\ufffd", part), safe="%/:=&?~#+!$,;'@()*[]-._")
 
 
 @lru_cache(maxsize=4096)

@@ -86,6 +86,10 @@ def test_canonical_url_never_raises_and_is_stable(tail):
     assert once is None or urls.canonical_url(once) == once
 
 
+def test_a_lone_surrogate_in_an_address_is_no_character():
+    assert urls.http_url("https://example.org/a\udcb0b?\ud800") == "https://example.org/a%EF%BF%BDb?%EF%BF%BD"
+
+
 @given(st.text(max_size=80))
 def test_anything_is_an_address_or_none(anything):
     for function in (urls.http_url, urls.canonical_url):

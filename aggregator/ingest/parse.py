@@ -184,7 +184,7 @@ def _raw_feed(feed: Any, version: str) -> RawFeed:
     for name in ("ttl", "sy_updateperiod", "sy_updatefrequency", "sy_updatebase"):
         if isinstance(value := feed.get(name), str):
             said.add(name.replace("_", ":"), [value])
-    links = [link for link in feed.get("links", []) if link.get("href")]
+    links = [link for link in _parts(feed, "links") if link.get("href")]
     return RawFeed(
         format=_FORMATS.get(version) or ("rss09x" if version.startswith("rss09") else "rss20"),
         title=_source_of(feed, "title", version.startswith("atom")) or "",
@@ -198,7 +198,7 @@ def _raw_feed(feed: Any, version: str) -> RawFeed:
 
 
 def _raw_entry(entry: Any, is_atom: bool) -> RawEntry:
-    links = [link for link in entry.get("links", []) if link.get("href")]
+    links = [link for link in _parts(entry, "links") if link.get("href")]
     replies: Any = next((link for link in links if _is_discussion(link)), {})
     enclosures = [
         (str(link["href"]), str(link.get("type") or ""), str(link.get("length") or ""))
@@ -209,7 +209,7 @@ def _raw_entry(entry: Any, is_atom: bool) -> RawEntry:
     summary = _source_of(entry, "summary", is_atom)
     if is_second and not is_atom:
         content = fuller(content, summary)  # itunes:summary or the like, behind a description
-    tags = [tag.get("label") or tag.get("term") for tag in entry.get("tags", [])]
+    tags = [tag.get("label") or tag.get("term") for tag in _parts(entry, "tags")]
     return RawEntry(
         guid=entry.get("id") or None,
         link=_string(entry.get("feedburner_origlink")) or entry.get("link") or None,
@@ -228,9 +228,21 @@ def _raw_entry(entry: Any, is_atom: bool) -> RawEntry:
         or _string(entry.get("thr_total"))
         or replies.get("thr:count"),
         language=_language_of(entry),
-        base=(dict.get(entry, "title_detail") or {}).get("base") or None,
-        content_base=next((part["base"] for part in entry.get("content", []) if part.get("base")), None),
+        base=_detail(entry, "title").get("base") or None,
+        content_base=next((part["base"] for part in _parts(entry, "content") if part.get("base")), None),
     )
+
+
+def _parts(context: Any, key: str) -> list[Any]:
+    """feedparser's list of values at a key. An unknown element of that name (`<links>`) leaves its text there."""
+    found = context.get(key)
+    return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
+
+
+def _detail(context: Any, key: str) -> Any:
+    """What feedparser knows of the text at a key; as above, `<title_detail>` would be text."""
+    found = dict.get(context, f"{key}_detail")
+    return found if isinstance(found, dict) else {}
 
 
 def _is_discussion(link: Any) -> bool:
@@ -248,7 +260,7 @@ def _plainly(entry: Any, key: str) -> str | None:
 def _source_of(context: Any, key: str, is_atom: bool) -> str | None:
     """A text construct as HTML source."""
     value = _string(dict.get(context, key))
-    detail = dict.get(context, f"{key}_detail") or {}
+    detail = _detail(context, key)
     if value and is_atom and detail.get("type") == "text/plain":
         return html.escape(value, quote=False)
     return value
@@ -257,7 +269,7 @@ def _source_of(context: Any, key: str, is_atom: bool) -> str | None:
 def _content_of(entry: Any, is_atom: bool) -> tuple[str | None, bool]:
     """The entry's content as HTML source, and whether it only says that it is text."""
     best, is_text = None, True
-    for part in entry.get("content", []):
+    for part in _parts(entry, "content"):
         value = _string(part.get("value"))
         is_plain = part.get("type") == "text/plain"
         if value and is_atom and is_plain:
@@ -268,19 +280,19 @@ def _content_of(entry: Any, is_atom: bool) -> tuple[str | None, bool]:
 
 
 def _authors_of(entry: Any) -> str | None:
-    names = [_string(person.get("name")) or _string(person.get("email")) for person in entry.get("authors", [])]
+    names = [_string(person.get("name")) or _string(person.get("email")) for person in _parts(entry, "authors")]
     return ", ".join(dict.fromkeys(name for name in names[:5] if name)) or _string(entry.get("author"))
 
 
 def _images_of(entry: Any, enclosures: list[tuple[str, str, str]]) -> tuple[str, ...]:
     contents = [
         (width_of(media.get("width")), media["url"].strip())
-        for media in entry.get("media_content", [])
+        for media in _parts(entry, "media_content")
         if media.get("url") and is_picture(media["url"], media.get("medium"), media.get("type"))
     ]
     thumbnails = [
         (width_of(media.get("width")), media["url"].strip())
-        for media in entry.get("media_thumbnail", [])
+        for media in _parts(entry, "media_thumbnail")
         if media.get("url")
     ]
     image = entry.get("image")
@@ -290,5 +302,5 @@ def _images_of(entry: Any, enclosures: list[tuple[str, str, str]]) -> tuple[str,
 
 
 def _language_of(entry: Any) -> str | None:
-    details = [dict.get(entry, key) for key in ("title_detail", "summary_detail")]
-    return next((detail["language"] for detail in details if detail and detail.get("language")), None)
+    details = [_detail(entry, key) for key in ("title", "summary")]
+    return next((detail["language"] for detail in details if detail.get("language")), None)
