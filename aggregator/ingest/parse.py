@@ -188,10 +188,10 @@ def _raw_feed(feed: Any, version: str) -> RawFeed:
     return RawFeed(
         format=_FORMATS.get(version) or ("rss09x" if version.startswith("rss09") else "rss20"),
         title=_source_of(feed, "title", version.startswith("atom")) or "",
-        site_url=feed.get("link") or None,
+        site_url=_string(feed.get("link")),
         self_url=next((link["href"] for link in links if link.get("rel") == "self"), None),
-        language=feed.get("language") or None,
-        author=feed.get("author") if version.startswith("atom") else None,
+        language=_string(feed.get("language")),
+        author=_string(feed.get("author")) if version.startswith("atom") else None,
         hub_urls=tuple(link["href"] for link in links if link.get("rel") == "hub"),
         hints=feed_hints(said),
     )
@@ -209,10 +209,10 @@ def _raw_entry(entry: Any, is_atom: bool) -> RawEntry:
     summary = _source_of(entry, "summary", is_atom)
     if is_second and not is_atom:
         content = fuller(content, summary)  # itunes:summary or the like, behind a description
-    tags = [tag.get("label") or tag.get("term") for tag in _parts(entry, "tags")]
+    tags = [_string(tag.get("label")) or _string(tag.get("term")) for tag in _parts(entry, "tags")]
     return RawEntry(
-        guid=entry.get("id") or None,
-        link=_string(entry.get("feedburner_origlink")) or entry.get("link") or None,
+        guid=_string(entry.get("id")),
+        link=_string(entry.get("feedburner_origlink")) or _string(entry.get("link")),
         title=_source_of(entry, "title", is_atom) or "",
         author=_authors_of(entry),
         published=_plainly(entry, "published") or _plainly(entry, "created"),
@@ -223,12 +223,12 @@ def _raw_entry(entry: Any, is_atom: bool) -> RawEntry:
         categories=tuple(dict.fromkeys(tag for tag in tags if tag)),
         images=_images_of(entry, enclosures),
         enclosures=tuple(enclosures),
-        comments_url=_string(entry.get("comments")) or replies.get("href"),
+        comments_url=_string(entry.get("comments")) or _string(replies.get("href")),
         comment_count=_string(entry.get("slash_comments"))
         or _string(entry.get("thr_total"))
-        or replies.get("thr:count"),
+        or _string(replies.get("thr:count")),
         language=_language_of(entry),
-        base=_detail(entry, "title").get("base") or None,
+        base=_string(_detail(entry, "title").get("base")),
         content_base=next((part["base"] for part in _parts(entry, "content") if part.get("base")), None),
     )
 
