@@ -204,8 +204,10 @@ class Publisher:
             return Page(308, location=f"/story/{found.ref}")
         if found.withheld is not None:
             return None
-        near = [story for story in map(self._store.story, found.related[:_RELATED]) if story is not None]
-        related = [story for story in near if story.withheld is None]
+        near = found.related[:_RELATED]
+        became = self._store.redirects(near)
+        now = self._store.stories_by_id(dict.fromkeys(became.get(story_id, story_id) for story_id in near))
+        related = [story for story in now if story.withheld is None]
         return Page(200, press.story_page(found, related, self._why(found)))
 
     def _why(self, story: Story) -> list[Why]:
