@@ -36,9 +36,9 @@ SHOWN_WORDS = 6
 
 @dataclass(frozen=True, slots=True)
 class StoryText:
-    """What a story's entries say, lead first: pairs of plain title and plain summary. `hint` is the section that the
-    sources' operator expects, None where there is none or the sources disagree; `language` as the feed says it;
-    `record` how its sources' stories were filed so far; `rubrics` what the publishers filed it under, by family."""
+    """What a story's entries say, the first seen first: pairs of plain title and plain summary. `hint` is the section
+    that the sources' operator expects, None where there is none or the sources disagree; `language` as the feed says
+    it; `record` how its sources' stories were filed so far; `rubrics` what the publishers filed it under, by family."""
 
     texts: tuple[tuple[str, str], ...]
     hint: str | None = None
@@ -114,7 +114,7 @@ class Sectioner:
         return decided({label: float(share) for label, share in zip(LABELS, shares, strict=True)}, story.hint, reasons)
 
     def _words_that_count(self, story: StoryText, by_words: NDArray[np.float32]) -> str:
-        """The words of the lead that speak most for the likeliest label, and the runner-up."""
+        """The words of the first entry that speak most for the likeliest label, and the runner-up."""
         order = np.argsort(-by_words)
         best, other = int(order[0]), int(order[1])
         title, summary = story.texts[0]
