@@ -39,6 +39,8 @@ def a_funded_story(**fields):
         ("/source/12.json", {}, Asked("source", "12", "json")),
         ("/2026/11/24.rss", {}, Asked("day", "2026/11/24", "rss")),
         ("/2026/02/29", {}, None),  # no such day
+        ("/9999/12/31", {}, None),  # no day after it
+        ("/0001/01/01.atom", {}, None),  # none before it, and east of Greenwich that is where it begins
         ("/2026/11/24", {"page": "3"}, Asked("day", "2026/11/24", "", 3)),
         ("/label/funding", {"utm_source": "x"}, Asked("label", "funding")),
         ("/label/funding.atom", {"page": "2"}, Asked("label", "funding", "atom")),  # a feed has no pages

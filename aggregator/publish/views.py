@@ -81,11 +81,12 @@ def asked_for(path: str, query: Mapping[str, str]) -> Asked | None:
 
 
 def date_of(name: str) -> date | None:
-    """`2026/11/24` as a date, None where there is no such day."""
+    """`2026/11/24` as a date, None where there is no such day, or none with a day before and after it in every zone."""
     try:
-        return date(*(int(part) for part in name.split("/")))
+        found = date(*(int(part) for part in name.split("/")))
     except ValueError:
         return None
+    return found if date.min < found < date.max else None
 
 
 def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
