@@ -269,6 +269,22 @@ def test_what_was_refused_or_went_without_an_answer_is_not_sent_again(tmp_path, 
         assert asyncio.run(desk.run(work)) == 1
 
 
+@pytest.mark.parametrize(
+    "address", ["ž@b.example", "[a@b.example", "a@b.example."], ids=["not ascii", "a bracket", "a dot at its end"]
+)
+def test_an_address_that_smtp_cannot_say_keeps_no_other_letter_back(tmp_path, store_url, address):  # noqa: F811
+    with Postbox() as postbox:
+        desk = Desk(tmp_path, store_url, to=[address, "z@b.example"], smtp=postbox.url)
+
+        async def work(store, a_briefing):
+            briefing = await a_briefing()
+            await briefing.make_due()
+            return await briefing.send_waiting(), store.unsettled_letters()
+
+        assert asyncio.run(desk.run(work)) == (1, [])
+    assert [letter["To"] for letter in postbox.letters] == ["z@b.example"]
+
+
 def test_a_process_that_dies_while_sending_sends_nothing_twice(tmp_path, store_url):  # noqa: F811
     class Killed(BaseException):
         pass
