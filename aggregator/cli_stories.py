@@ -14,6 +14,7 @@ from aggregator import explain_near, urls
 from aggregator.cli_common import DONE, Console, load_config, reading, rfc3339, since
 from aggregator.errors import NotFound
 from aggregator.pipeline import utc_now
+from aggregator.store import Query, StoryFilter
 from aggregator.stories import evaluate as scores
 from aggregator.stories import evaluate_pairs
 from aggregator.types import Story
@@ -23,8 +24,9 @@ def list_(options: argparse.Namespace, console: Console) -> int:
     """The newest stories."""
     config = load_config(options)
     start = since(options.since, utc_now())
+    wanted = StoryFilter((options.section,) if options.section else None, start, label=options.label)
     with reading(config) as store:
-        stories = store.stories(options.section, start, options.limit, label=options.label)
+        stories = store.search(Query.of(options.search or ""), wanted, options.limit)
     if options.json:
         console.json([_row(story) for story in stories])
         return DONE

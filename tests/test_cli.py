@@ -55,6 +55,11 @@ def test_stories_are_listed_and_explained(polled):
     assert [(story["title"], story["labels"]) for story in labelled] == [(ITEMS[1][1], ["acquisition"])]
     said = polled.bmn("explain", labelled[0]["id"]).stdout
     assert "acquisition: “buys” … “$40 million” (company Fernbank, target Otterly, amount 40,000,000 USD)" in said
+    title = ITEMS[0][1]
+    word = max(title.split(), key=len)
+    searched = json.loads(polled.bmn("stories", "list", "--search", word, "--json").stdout)
+    assert title in {story["title"] for story in searched}
+    assert json.loads(polled.bmn("stories", "--search", f"{word} -{word}", "--json").stdout) == []
     limited = polled.bmn("stories", "list", "--limit", "1")
     assert len(limited.stdout.splitlines()) == 1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from store_writer import ASource
 from test_store import feeds_of, group, poll
 
-from aggregator.store import Query, Store, StoryFilter
+from aggregator.store import Query, Store, StoryFilter, search
 from aggregator.store.search import MAX_QUERY, MAX_TERMS
 from aggregator.text import search_words
 
@@ -105,6 +105,30 @@ def test_looking_back_ends_and_finds_what_is_far_behind(store):
     group(store, *ids, section="tech")
     assert titles(store, "quillon", StoryFilter(("economics",))) == ["Quillon was the first"]
     assert len(store.search(Query.of("quillon"), EVERYTHING, 5)) == 2
+
+
+def test_a_time_and_a_source_are_reached_behind_more_matches_than_are_looked_at(store, monkeypatch):
+    monkeypatch.setattr(search, "_STEP", 3)
+    monkeypatch.setattr(search, "_STEPS", 2)
+    old, new = feeds_of(store, ASource("https://old.example/feed"), ASource("https://new.example/feed"))
+    for feed, name, hours in ((old, "first", 80), (new, "later", 2)):
+        for n in range(20):
+            entry = an_entry(f"Quillon {name} {n}", published=NOW - timedelta(hours=hours, minutes=-n))
+            group(store, *poll(store, feed, entry), labels=("funding",) if n == 1 else ())
+    assert len(titles(store, "quillon", limit=40)) == 6, "no more are looked at"
+    assert titles(store, "quillon", StoryFilter(until=NOW - timedelta(days=2)), limit=1) == ["Quillon first 19"]
+    assert titles(store, "quillon", StoryFilter(feed_id=old.feed_id), limit=1) == ["Quillon first 19"]
+    assert titles(store, "quillon first", StoryFilter(since=NOW - timedelta(days=2))) == []
+    assert titles(store, '"later 1"', StoryFilter(label="funding")) == ["Quillon later 1"]
+    assert titles(store, '"later 2"', StoryFilter(label="funding")) == []
+
+
+def test_what_comes_behind_the_first(newsroom):
+    found = [story.lead.title for story in newsroom.search(Query.of("plant"), EVERYTHING, 9)]
+    for asked in ("plant", "plant -nothing", "-rates", ""):
+        whole = [story.ref for story in newsroom.search(Query.of(asked), EVERYTHING, 9)]
+        assert [story.ref for story in newsroom.search(Query.of(asked), EVERYTHING, 1, skip=1)] == whole[1:2], asked
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ _WORDS = 2500  # characters of plain words of it
 _STEP = 400  # matching entries looked at in one step
 _STEPS = 12  # so that a query nobody can satisfy ends
 _UNWANTED = 3
-_LATE = timedelta(days=7)  # between the first entry of a story and the last that joins it, and more than enough
+_LATE = timedelta(days=7)  # an entry is in no story published that long after it was first seen
 _SPAN = 20_000  # entries of the first look back on PostgreSQL; doubles where it found little
 
 
@@ -158,8 +158,8 @@ def _of_kind(connection: sa.Connection, story_ids: list[bytes], wanted: StoryFil
 
 
 def _where(wanted: StoryFilter) -> tuple[str, dict[str, int]]:
-    """What of the filter can be asked of an entry, with its parameters: it must be that source's, and of that time give
-    or take what lies between the entries of one story."""
+    """What of the filter can be asked of the entry that matches, with its parameters: it must be that source's, and
+    told by then."""
     asked: list[str] = []
     values: dict[str, int] = {}
     if wanted.feed_id is not None:
@@ -167,7 +167,7 @@ def _where(wanted: StoryFilter) -> tuple[str, dict[str, int]]:
         values["feed_id"] = wanted.feed_id
     if wanted.until is not None:
         asked.append(" AND entries.dated < :latest")
-        values["latest"] = micros(wanted.until + _LATE)
+        values["latest"] = micros(wanted.until)
     return "".join(asked), values
 
 
