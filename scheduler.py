@@ -144,6 +144,7 @@ class Service:
                 pipeline.now,
                 max_body=config.fetch.max_body,
             ),
+            hub=pipeline.reception,
         )
         views = AdminViews(
             metrics=lambda: status.exposed(pipeline.metrics, pipeline.store, pipeline.now()),

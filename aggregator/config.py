@@ -50,7 +50,7 @@ __all__ = [
 M = TypeVar("M", bound=BaseModel)
 
 # Accepted and checked, without effect so far; `bmn check` says so to whoever sets one.
-NOT_YET_EFFECTIVE = frozenset({"websub.builtin_hub"})
+NOT_YET_EFFECTIVE: frozenset[str] = frozenset()
 
 
 def find(option: str | os.PathLike[str] | None, env: Mapping[str, str], cwd: Path) -> Path | None:

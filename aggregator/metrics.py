@@ -78,6 +78,21 @@ class Metrics:
         self.hub_pings = Counter(
             "bmn_hub_pings", "Hubs told that a feed of ours changed, by outcome", ["outcome"], registry=registry
         )
+        self.hub_requests = Counter(
+            "bmn_hub_requests", "Requests at our own hub by result", ["result"], registry=registry
+        )
+        self.hub_verifications = Counter(
+            "bmn_hub_verifications", "Callbacks asked by our own hub, by outcome", ["outcome"], registry=registry
+        )
+        self.hub_deliveries = Counter(
+            "bmn_hub_deliveries",
+            "Feeds brought to subscribers of our own hub, by outcome",
+            ["outcome"],
+            registry=registry,
+        )
+        self.hub_subscribers = Gauge(
+            "bmn_hub_subscribers", "Subscriptions at our own hub by state", ["state"], registry=registry
+        )
         self.subscriptions = Gauge("bmn_subscriptions", "Subscriptions at hubs by state", ["state"], registry=registry)
         self.reloads = Counter("bmn_config_reloads", "Reloads of the configuration", ["result"], registry=registry)
         self.last_progress = Gauge(

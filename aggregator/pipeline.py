@@ -24,20 +24,23 @@ from aggregator.briefing import Briefing
 from aggregator.clock import SharedClock
 from aggregator.config import Config
 from aggregator.daemon import Log
+from aggregator.distributor import DELIVERIES, PATIENCE, QUESTIONS, Distributor
 from aggregator.editor import Editor, GroupTotals
 from aggregator.errors import NotEditor, NotFound, StoreError
 from aggregator.ingest.fetch import Fetcher, FetchPolicy
 from aggregator.metrics import Metrics
 from aggregator.poller import Poller
+from aggregator.publish import hub
 from aggregator.publish.shelf import Shelf
 from aggregator.publisher import Publisher
 from aggregator.pushes import Pushes
+from aggregator.reception import Reception
 from aggregator.rediscovery import Rediscovery
 from aggregator.roles import Role
 from aggregator.store import Budget, Pruned, Shrunk, Store
 from aggregator.subscriber import Subscriber
 from aggregator.tally import PollTotals
-from aggregator.types import FeedState
+from aggregator.types import FeedState, Rendered
 from aggregator.workers import Workers
 
 T = TypeVar("T")
@@ -82,11 +85,13 @@ class Pipeline:
         rediscovery: Rediscovery,
         briefing: Briefing,
         announcer: Announcer,
+        reception: Reception,
+        distributor: Distributor,
     ) -> None:
         self.config, self.store, self.role = config, store, role
         self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
         self.subscriber, self.rediscovery, self.briefing = subscriber, rediscovery, briefing
-        self.announcer = announcer
+        self.announcer, self.reception, self.distributor = announcer, reception, distributor
         self.metrics, self.log, self.now = metrics, log, now
         self.pushes = Pushes(store, self.database, poller, metrics, log, now)
         self._writer = writer
@@ -155,6 +160,14 @@ class Pipeline:
             briefing = Briefing(store, database, log, now)
             announcer = Announcer(store, database, fetcher, metrics, log, now)
             stack.push_async_callback(announcer.stop)
+
+            def topics() -> dict[str, Rendered]:
+                return hub.topics(publisher.shelf.documents)
+
+            reception = Reception(store, database, metrics, now, topics)
+            to_callbacks = await stack.enter_async_context(Fetcher(callback_policy(config)))
+            distributor = Distributor(store, database, to_callbacks, metrics, log, now, topics)
+            stack.push_async_callback(distributor.stop)
             pipeline = cls(
                 config,
                 store,
@@ -171,6 +184,8 @@ class Pipeline:
                 rediscovery,
                 briefing,
                 announcer,
+                reception,
+                distributor,
             )
             pipeline._clock = clock
             await pipeline.configure(config)
@@ -199,6 +214,8 @@ class Pipeline:
         self.publisher.configure(config)
         self.briefing.configure(config)
         self.announcer.configure(config)
+        self.reception.configure(config)
+        self.distributor.configure(config)
 
     # ------------------------------------------------------------ who edits
 
@@ -306,7 +323,8 @@ class Pipeline:
         return made
 
     async def announce(self) -> int:
-        """Begin to tell the hubs which of our feeds changed; how many pings."""
+        """Begin to tell hubs and subscribers which of our feeds changed; of how many feeds hubs are told."""
+        await self.distributor.tick()
         return await self.announcer.tick()
 
     async def archive(self) -> int:
@@ -392,3 +410,9 @@ def fetch_policy(config: Config) -> FetchPolicy:
         allow_networks=tuple(str(network) for network in rules.allow_networks),
         concurrency=config.polling.concurrency,
     )
+
+
+def callback_policy(config: Config) -> FetchPolicy:
+    """How to ask subscribers' callbacks: as we ask everybody, with less patience."""
+    policy = fetch_policy(config)
+    return replace(policy, timeout=min(policy.timeout, PATIENCE), concurrency=QUESTIONS + DELIVERIES)

@@ -175,7 +175,7 @@ FetchOutcome = Fetched | NotModified | FetchFailed
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came back for a form that we posted, whatever its status. `said` is the start of the body as text."""
+    """What came back for what we posted or asked, whatever its status. `said` is the start of the body as text."""
 
     url: str
     final_url: str

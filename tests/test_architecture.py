@@ -41,6 +41,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("workers", "metrics", "daemon", "roles", "mail", "clock", "claims", "together", "turns", "tally", "commits"),
     (
         "announcer",
+        "reception",
+        "distributor",
         "briefing",
         "poller",
         "pushes",

@@ -756,3 +756,48 @@ def test_a_hub_that_does_not_answer_costs_the_timeout_and_no_more():
 def test_a_hub_that_talks_without_end_is_heard_briefly():
     answer, _ = posted(Answer(400, body=b"x" * 3_000_000))
     assert answer.said == "x" * 500
+
+
+# ---------------------------------------------------------------- callbacks of subscribers
+
+
+def test_a_document_is_brought_with_its_headers():
+    async def test(origin, fetcher):
+        headers = {"Content-Type": "application/atom+xml", "X-Hub-Signature": "sha256=00"}
+        answer = await fetcher.bring(origin.script("/cb", Answer(204)), b"x" * 3_000_000, headers)
+        return answer, origin.asked
+
+    answer, (asked,) = run(test)
+    assert answer.status == 204
+    assert (asked.method, asked.body) == ("POST", b"x" * 3_000_000)
+    assert asked.header("content-length") == "3000000"
+    assert (asked.header("content-type"), asked.header("x-hub-signature")) == ("application/atom+xml", "sha256=00")
+
+
+def test_a_question_hears_the_answer_whatever_its_status():
+    async def test(origin, fetcher):
+        return await fetcher.ask(origin.script("/cb?a=1", Answer(404, body=b"not me"))), origin.asked
+
+    answer, (asked,) = run(test)
+    assert (answer.status, answer.said) == (404, "not me")
+    assert (asked.method, asked.target, asked.body) == ("GET", "/cb?a=1", b"")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_leads_a_callback_elsewhere(status):
+    async def test(origin, fetcher):
+        url = origin.script("/cb", redirect("/else", status))
+        return await fetcher.ask(url), await fetcher.bring(url, b"x", {}), len(origin.asked)
+
+    asked, brought, requests = run(test)
+    assert (asked.status, brought.status, requests) == (status, status, 2)
+
+
+def test_a_callback_inside_is_neither_asked_nor_brought_anything():
+    async def test(origin, fetcher):
+        answers = await fetcher.ask(origin.url("/cb")), await fetcher.bring(origin.url("/cb"), b"x", {})
+        return answers, origin.connections
+
+    answers, connections = run(test, allow_networks=())
+    assert [answer.reason for answer in answers] == [FailureReason.ADDRESS] * 2
+    assert connections == 0

@@ -1,5 +1,5 @@
-"""Asking origins: the only outgoing HTTP. A FetchRequest comes in, Fetched, NotModified or FetchFailed goes out; a
-form is posted to hubs.
+"""Asking origins: the only outgoing HTTP. A FetchRequest comes in, Fetched, NotModified or FetchFailed goes out; forms
+are posted to hubs, documents to subscribers.
 
 Whatever an origin does is a value, never an exception. `polling` decides when to ask and what to make of the answer,
 `exchange` what is said on the wire, `addresses` where we may connect to, `coding` how bytes become a document.
@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from time import perf_counter
@@ -128,35 +129,53 @@ class Fetcher:
 
     async def post(self, url: str, form: Sequence[tuple[str, str]], proxy: str | None = None) -> Answered | FetchFailed:
         """Post a form, as to a hub; only redirects that keep it a post (307, 308) are followed."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await self._say("POST", url, headers, urlencode(form).encode(), proxy, self._policy.max_redirects)
+
+    async def bring(
+        self, url: str, body: bytes, headers: Mapping[str, str], proxy: str | None = None
+    ) -> Answered | FetchFailed:
+        """Post a document, as to a subscriber. No redirect is followed: whoever subscribed vouched for `url` alone."""
+        return await self._say("POST", url, headers, body, proxy, 0)
+
+    async def ask(self, url: str, proxy: str | None = None) -> Answered | FetchFailed:
+        """The start of what stands at `url`, whatever its status. No redirect is followed, as in `bring`."""
+        return await self._say("GET", url, {}, b"", proxy, 0)
+
+    async def _say(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, proxy: str | None, redirects: int
+    ) -> Answered | FetchFailed:
         async with self._slots:
             started = perf_counter()
             trail = Trail(url)
             try:
                 async with asyncio.timeout(self._policy.timeout):
-                    return await self._posted(form, proxy or self._policy.proxy, trail, started)
+                    return await self._said(method, headers, body, proxy or self._policy.proxy, trail, redirects)
             except Exception as error:  # the boundary, as in `fetch`
                 return _failed(error, FetchRequest(url), trail, self._policy, perf_counter() - started)
 
-    async def _posted(
-        self, form: Sequence[tuple[str, str]], proxy: str | None, trail: Trail, started: float
-    ) -> Answered | FetchFailed:
-        session, url = self._session(proxy is not None), trail.url
-        headers = {"User-Agent": self._user_agent, "Content-Type": "application/x-www-form-urlencoded"}
-        for _ in range(self._policy.max_redirects + 1):
+    async def _said(
+        self, method: str, headers: Mapping[str, str], body: bytes, proxy: str | None, trail: Trail, redirects: int
+    ) -> Answered:
+        session, url, started = self._session(proxy is not None), trail.url, perf_counter()
+        sent = {"User-Agent": self._user_agent, **headers}
+        for left in range(redirects, -1, -1):
             target = self._target(trail.url, proxy is not None)
-            response = await session.post(
-                target, data=urlencode(form).encode(), headers=headers, allow_redirects=False, proxy=proxy
+            content = BytesIO(body) if body else None  # in pieces: a large one must not hold the loop
+            response = await session.request(
+                method, target, data=content, headers=sent, allow_redirects=False, proxy=proxy
             )
             try:
-                if response.status in (307, 308):
-                    trail.step(response.status, response.headers.get("Location", "").strip())
+                if response.status in (307, 308) and redirects:
+                    if left:
+                        trail.step(response.status, response.headers.get("Location", "").strip())
                     continue
                 said = (await _start_of(response))[:_SAID].decode("utf-8", "replace")
                 took, answered = perf_counter() - started, plain_headers(response.headers.items())
                 return Answered(url, trail.url, response.status, answered, said, took)
             finally:
                 response.release()
-        raise Refused(FailureReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")
+        raise Refused(FailureReason.REDIRECTS, f"more than {redirects} redirects")
 
     async def _follow(
         self, request: FetchRequest, known_body: bytes | None, trail: Trail, started: float

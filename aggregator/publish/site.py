@@ -60,9 +60,19 @@ class Hooks(Protocol):
     async def brought(self, token: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
 
 
+class HubDesk(Protocol):
+    """Who answers what is asked at `/hub` (`reception`), where it is open."""
+
+    @property
+    def is_open(self) -> bool: ...
+    def expects(self) -> int | Answer: ...
+    async def asked(self, content_type: str, body: bytes) -> Answer: ...
+
+
 SEARCHES = 2  # at work at a time: they must leave the processor and the other pages alone
 _BUSY = Page(503, said="too many ask at once")
 _HOOKS = "/websub/"
+_HUB = "/hub"
 
 
 def _meant(path: str, target: str) -> tuple[Asked | None, Mapping[str, str]]:
@@ -101,8 +111,9 @@ class PublicSite:
         kept_bytes: int = 16 << 20,
         workers: int = 8,
         hooks: Hooks | None = None,
+        hub: HubDesk | None = None,
     ) -> None:
-        self._hooks = hooks
+        self._hooks, self._hub = hooks, hub
         self._shelf, self._pages, self._prefix, self._main_feed = shelf, pages, prefix.rstrip("/"), main_feed
         self._documents = shelf.documents
         self._ready: dict[str, Ready] = {}
@@ -111,8 +122,9 @@ class PublicSite:
 
     def at_once(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
         if method not in READ_METHODS:
-            is_push = method == "POST" and self._hooks is not None and (self._path(target) or "").startswith(_HOOKS)
-            return None if is_push else method_not_allowed()
+            sent_to = self._path(target) or ""
+            is_push = self._hooks is not None and sent_to.startswith(_HOOKS)
+            return None if method == "POST" and (is_push or self._is_hub(sent_to)) else method_not_allowed()
         ready = self._on_shelf(target)
         if ready is None:
             path = self._path(target)
@@ -151,16 +163,25 @@ class PublicSite:
         return ready.answer(headers, page.status)
 
     async def expects(self, target: str, headers: Mapping[str, str]) -> int | Answer:
-        """`answers.Taker`: how much a hub may bring here."""
+        """`answers.Taker`: how much a hub may bring here, or a subscriber to ours."""
+        path = self._path(target) or ""
+        if self._hub is not None and path == _HUB:
+            return self._hub.expects()
         if self._hooks is None:
             return method_not_allowed()
-        return await self._hooks.expects((self._path(target) or "").removeprefix(_HOOKS))
+        return await self._hooks.expects(path.removeprefix(_HOOKS))
 
     async def take(self, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """`answers.Taker`: what a hub brings."""
+        """`answers.Taker`: what a hub brings, or a subscriber asks of ours."""
+        path = self._path(target) or ""
+        if self._hub is not None and path == _HUB:
+            return await self._hub.asked(headers.get("Content-Type", ""), body)
         if self._hooks is None:
             return method_not_allowed()
-        return await self._hooks.brought((self._path(target) or "").removeprefix(_HOOKS), headers, body)
+        return await self._hooks.brought(path.removeprefix(_HOOKS), headers, body)
+
+    def _is_hub(self, path: str) -> bool:
+        return self._hub is not None and self._hub.is_open and path == _HUB
 
     def _on_shelf(self, path: str) -> Ready | None:
         documents = self._shelf.documents
@@ -190,6 +211,8 @@ class PublicSite:
         """The few answers that are neither documents nor pages; None: ask the provider."""
         if path == "/healthz":
             return plain(200, "ok")
+        if path is not None and self._is_hub(path):
+            return method_not_allowed("POST")
         if path == "/feed":
             ending = FEED_TYPES[preferred_type(headers.get("Accept"), tuple(FEED_TYPES))]
             location = f"{self._prefix}/{self._main_feed}.{ending}"

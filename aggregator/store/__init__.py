@@ -35,6 +35,7 @@ from aggregator.store import (
     push,
     search,
     stories,
+    subscribers,
     upgrade,
 )
 from aggregator.store.archives import Archive
@@ -54,6 +55,7 @@ from aggregator.store.push import Decide
 from aggregator.store.rows import StoryRecord, StoryTombstone
 from aggregator.store.search import Query
 from aggregator.store.stories import Saved, StoryFilter
+from aggregator.store.subscribers import Delivery, HubRequest, Room
 from aggregator.types import (
     FeedState,
     KnownEntry,
@@ -76,8 +78,10 @@ __all__ = [
     "Correction",
     "Counts",
     "Delay",
+    "Delivery",
     "Freshness",
     "Head",
+    "HubRequest",
     "KeptDigest",
     "LastDocument",
     "Lease",
@@ -87,6 +91,7 @@ __all__ = [
     "Pruned",
     "Query",
     "Retention",
+    "Room",
     "Saved",
     "Shrunk",
     "Store",
@@ -388,6 +393,61 @@ class Store:
         """Remember that the hub did not take it: it is told nothing before `ping.next_at`, of no topic."""
         with self._edit() as connection:
             hub.not_told(connection, ping)
+
+    def put_hub_request(self, request: HubRequest, room: Room) -> str | None:
+        """Have its callback asked whether it is meant; None, or for want of what room it is not: `host`, `hub`."""
+        with self._database.write() as connection:
+            return subscribers.put(connection, request, room)
+
+    def due_hub_requests(self, now: datetime, limit: int, but_not: Collection[str] = ()) -> list[HubRequest]:
+        """Those whose callback is to be asked by now, but for those of these hosts; the longest waiting first."""
+        with self._database.read() as connection:
+            return subscribers.due_requests(connection, now, limit, but_not)
+
+    def confirm_hub_request(self, request: HubRequest, now: datetime) -> None:
+        """Do what was asked for, now that the callback confirmed it."""
+        with self._edit() as connection:
+            subscribers.confirmed(connection, request, now)
+
+    def drop_hub_request(self, request: HubRequest) -> None:
+        """Forget it, unless another took its place meanwhile."""
+        with self._edit() as connection:
+            subscribers.drop_request(connection, request)
+
+    def put_off_hub_request(self, request: HubRequest, tries: int, until: datetime) -> None:
+        """Ask its callback again then."""
+        with self._edit() as connection:
+            subscribers.put_off_request(connection, request, tries, until)
+
+    def due_deliveries(self, now: datetime, limit: int, but_not: Collection[str] = ()) -> list[Delivery]:
+        """What subscribers are to get by now, but for those of these hosts; the longest waiting first."""
+        with self._database.read() as connection:
+            return subscribers.due_deliveries(connection, now, limit, but_not)
+
+    def delivered(self, delivery: Delivery, next_at: datetime) -> None:
+        """Remember that the subscriber has this version; a later one is not brought before `next_at`."""
+        with self._edit() as connection:
+            subscribers.delivered(connection, delivery, next_at)
+
+    def not_delivered(self, delivery: Delivery, tries: int, until: datetime, *, of_host: bool = False) -> None:
+        """Bring it again then; `of_host`: nothing to others of its host before either."""
+        with self._edit() as connection:
+            subscribers.not_delivered(connection, delivery, tries, until, of_host=of_host)
+
+    def drop_subscriber(self, callback_url: str, topic_url: str) -> None:
+        """End a subscription at our own hub."""
+        with self._edit() as connection:
+            subscribers.drop(connection, callback_url, topic_url)
+
+    def expire_subscribers(self, now: datetime) -> int:
+        """End the subscriptions whose lease is over, forget requests too old to be asked about; how many."""
+        with self._edit() as connection:
+            return subscribers.expire(connection, now)
+
+    def hub_counts(self) -> tuple[int, int]:
+        """(subscriptions in force, requests that wait) at our own hub."""
+        with self._database.read() as connection:
+            return subscribers.counts(connection)
 
     # ------------------------------------------------------------ entries
 
