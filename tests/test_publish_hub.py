@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote_plus, urlencode
 
@@ -69,8 +70,9 @@ def test_without_hubs_nothing_is_named():
 
 def test_a_narrowed_feed_is_no_topic():
     press, _ = an_edition()
-    narrowed = press.narrowed(DEFAULT_FEEDS[0].narrowed(2, "News"), [a_story()], "atom")
+    narrowed = press.view(replace(DEFAULT_FEEDS[0], min_sources=2, query="?min_sources=2"), [a_story()], "atom")
     assert narrowed.links == ()
+    assert b"<entry" in narrowed.body
     assert b'rel="hub"' not in narrowed.body
 
 
