@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from aggregator.html import MAX_HTML, _xml_safe, first_image, sanitise, to_text
+from aggregator.html import MAX_HTML, _xml_safe, as_valid, first_image, sanitise, to_text
 from aggregator.text import xml_safe
 
 BASE = "https://herald.example/2026/story.html"
@@ -203,3 +203,23 @@ def test_whatever_comes_out_fits_xml(markup: str) -> None:
 )
 def test_short_cut_to_xml_safety_changes_nothing(text: str) -> None:
     assert _xml_safe(text) == xml_safe(text)
+
+
+@pytest.mark.parametrize(
+    ("markup", "valid"),
+    [
+        ("<img src='https://a.example/1.png'>", '<img src="https://a.example/1.png" alt="">'),
+        ("<img src='https://a.example/1.png' alt='A &gt; B'>", '<img src="https://a.example/1.png" alt="A &gt; B">'),
+        ("<img title=' alt=' src='https://a.example/'>", '<img title=" alt=" src="https://a.example/" alt="">'),
+        ("<a href='javascript:x'>x</a>", "<a>x</a>"),
+        ("<a title='&quot; href=&quot;' href='javascript:x'>x</a>", "<a>x</a>"),
+        (
+            "<a title='t' href='https://a.example/'>x</a>",
+            '<a title="t" href="https://a.example/" rel="noopener noreferrer nofollow">x</a>',
+        ),
+        ("<b>x</b> &amp; <i>y</i>", "<b>x</b> &amp; <i>y</i>"),
+    ],
+)
+def test_what_is_published_is_valid(markup: str, valid: str) -> None:
+    assert as_valid(sanitise(markup)) == valid
+    assert as_valid(valid) == valid

@@ -194,10 +194,10 @@ def origin_of(url: str | None) -> str | None:
 def _full_html(entry: StoredEntry, content: ContentSettings) -> str:
     base_url = urls.http_url(entry.link) or entry.source.site_url or ""
     clean = html.sanitise(text.xml_safe(entry.content or entry.summary or ""), base_url)
-    if content.images:
-        return clean
-    # Sanitised again: a tag cut out of the middle may have held another one in an attribute.
-    return html.sanitise(_IMAGE.sub("", clean), base_url)
+    if not content.images:
+        # Sanitised again: a tag cut out of the middle may have held another one in an attribute.
+        clean = html.sanitise(_IMAGE.sub("", clean), base_url)
+    return html.as_valid(clean)
 
 
 def _picture(image_url: str | None) -> str:
