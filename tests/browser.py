@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 CHROMIUM, DRIVER = which("chromium"), which("chromedriver")
@@ -81,9 +82,15 @@ class Chromium:
 
     def click(self, selector: str) -> None:
         """Follow the first link that the CSS selector names, and wait until its page is loaded."""
-        link = self.driver.find_element(By.CSS_SELECTOR, selector)
+        self._go(self.driver.find_element(By.CSS_SELECTOR, selector).click)
+
+    def fill(self, selector: str, words: str) -> None:
+        """Write into the first field that the CSS selector names, send its form, and wait for the answer."""
+        self._go(lambda: self.driver.find_element(By.CSS_SELECTOR, selector).send_keys(words, Keys.ENTER))
+
+    def _go(self, act: Callable[[], object]) -> None:
         before = self.driver.current_url
-        link.click()
+        act()
         wait = WebDriverWait(self.driver, PATIENCE)
         wait.until(lambda driver: driver.current_url != before)
         wait.until(lambda driver: driver.execute_script("return document.readyState") == "complete")

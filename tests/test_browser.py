@@ -144,6 +144,18 @@ def test_a_reader_walks_from_the_front_page_to_a_feed(chromium: Chromium, walked
     assert chromium.complaints() == []
 
 
+def test_a_reader_searches_and_subscribes_to_what_they_searched_for(chromium: Chromium, walked: str) -> None:
+    chromium.open(f"{walked}/", 360)
+    chromium.fill("input[name=q]", "otterly raises")
+    assert chromium.path == "/search?q=otterly+raises"
+    titles = "return [...document.querySelectorAll('.river h2 a')].map(each => each.innerText)"
+    assert chromium.run(titles) == ["Otterly raises $3M"]
+    chromium.click(".formats a")
+    assert chromium.path.startswith("/search.atom?q=otterly")
+    assert "This is a feed" in chromium.run("return document.body.innerText")
+    assert chromium.complaints() == []
+
+
 def test_a_shared_link_with_parameters_leads_to_its_story(chromium: Chromium, walked: str) -> None:
     chromium.open(f"{walked}/companies")
     story = chromium.run("return document.querySelector('.river h3 a').getAttribute('href')")
