@@ -268,7 +268,7 @@ def _after(at: datetime, first: datetime) -> str:
     """ "42 min later", "3 h later", "2 days later"; minutes below two hours, hours below two days."""
     minutes = max(0, int((at - first).total_seconds() // 60))
     if minutes < 120:
-        return f"{minutes} min later" if minutes else "at the same time"
+        return f"{minutes} min later" if minutes else "within a minute"
     return f"{minutes // 60} h later" if minutes < 2880 else f"{minutes // 1440} days later"
 
 
