@@ -195,19 +195,27 @@ def _is_before(first_seen: int, wanted: StoryFilter) -> bool:
 
 
 def _postgresql_matches(connection: sa.Connection, query: Query, wanted: StoryFilter) -> Iterable[list[bytes]]:
-    """The same. In spans of entries: the planner would sort every match of a common word to give the newest few."""
+    """The same. In spans of entries: the planner would sort every match of a common word to give the newest few. Where
+    two spans held too little the words are rare, and the index of words is asked for all the rest."""
     asked = " && ".join(f"phraseto_tsquery('bmn', :t{n})" for n in range(len(query.wanted)))
     where, values = _where(wanted)
-    statement = sa.text(
+    spanned = sa.text(
         f"SELECT search.entry_id, story_id, first_seen FROM search JOIN entries USING (entry_id)"  # noqa: S608 (our own words)
         f" WHERE words @@ ({asked}) AND search.entry_id < :before AND search.entry_id >= :least{where}"
         " ORDER BY search.entry_id DESC LIMIT :step"
+    )
+    # Materialized, so that the planner asks the index of words instead of walking the entries.
+    whole = sa.text(
+        f"WITH hits AS MATERIALIZED (SELECT entry_id FROM search WHERE words @@ ({asked}))"  # noqa: S608 (our own words)
+        " SELECT entry_id, story_id, first_seen FROM hits JOIN entries USING (entry_id)"
+        f" WHERE entry_id < :before AND entry_id >= :least{where} ORDER BY entry_id DESC LIMIT :step"
     )
     terms = {f"t{n}": term for n, term in enumerate(query.wanted)}
     before = (connection.scalar(sa.text("SELECT max(entry_id) FROM search")) or 0) + 1
     span, steps = _SPAN, 0
     while before > 0 and steps < _STEPS:
-        least = max(0, before - span)
+        is_rare = span > 4 * _SPAN
+        statement, least = (whole, 0) if is_rare else (spanned, max(0, before - span))
         rows = connection.execute(statement, terms | values | {"before": before, "least": least, "step": _STEP}).all()
         if rows:
             steps += 1
