@@ -214,7 +214,7 @@ def _changing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     backtest.add_argument("file", metavar="FILE", help="the aggregator.yaml to be tried")
     backtest.add_argument("--since", metavar="D", default="7d", help="a duration or a date (2026-11-24); default 7d")
     backtest.add_argument(
-        "--limit", type=_positive, default=50_000, metavar="N", help="the newest so many entries; default 50000"
+        "--limit", type=_positive, default=20_000, metavar="N", help="the newest so many entries; default 20000"
     )
     _json(backtest)
 
