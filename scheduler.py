@@ -142,7 +142,7 @@ class Service:
                 pipeline.metrics,
                 self._log,
                 pipeline.now,
-                max_body=config.fetch.max_body,
+                max_body=lambda: pipeline.config.fetch.max_body,
             ),
             hub=pipeline.reception,
         )

@@ -37,12 +37,12 @@ class Callbacks:
         log: Log,
         now: Callable[[], datetime],
         *,
-        max_body: int = websub.MAX_PUSH,
+        max_body: Callable[[], int] = lambda: websub.MAX_PUSH,
     ) -> None:
-        """`max_body` of a push in bytes."""
+        """`max_body` of a push in bytes, by the configuration of the moment."""
         self._store, self._database = store, database
         self._metrics, self._log, self._now = metrics, log, now
-        self._max_body = min(max_body, websub.MAX_PUSH)
+        self._max_body = max_body
         self._looking = 0
 
     async def asked(self, token: str, query: Mapping[str, str]) -> Answer:
@@ -64,7 +64,7 @@ class Callbacks:
     async def expects(self, token: str) -> int | Answer:
         """How much a push may bring, or why none is read."""
         found = await self._look(token)
-        return found if isinstance(found, Answer) else self._max_body
+        return found if isinstance(found, Answer) else min(self._max_body(), websub.MAX_PUSH)
 
     async def brought(self, token: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """The answer to a push. What is not believed is answered as if it were, as the standard wants it (§7.1)."""

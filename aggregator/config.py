@@ -144,8 +144,8 @@ def changed_keys(old: Config, new: Config) -> tuple[str, ...]:
     return tuple(changed)
 
 
-# Open sockets, the store and what readers know us by stay as they are until the next start.
-_FIXED = ("site.listen", "site.public_url", "admin.", "database")
+# Open sockets, the store, the length of leases and what readers know us by stay as they are until the next start.
+_FIXED = ("site.listen", "site.public_url", "admin.", "database", "polling.lease")
 
 
 def needs_restart(key: str) -> bool:

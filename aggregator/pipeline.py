@@ -101,6 +101,7 @@ class Pipeline:
         self._term: str | None = None  # of our editing; None while another process edits
         self._clock = SharedClock()
         self._looked_at: datetime | None = None  # for what is due
+        self._fetcher: Fetcher | None = None
 
     @classmethod
     @asynccontextmanager
@@ -187,7 +188,7 @@ class Pipeline:
                 reception,
                 distributor,
             )
-            pipeline._clock = clock
+            pipeline._clock, pipeline._fetcher = clock, fetcher
             await pipeline.configure(config)
             if is_alone and role.edits and not await pipeline.takes_over():
                 log.info("editor_waits", database=store.shown_url)
@@ -208,6 +209,8 @@ class Pipeline:
         if self.is_editor:
             await self.database(self.store.sync_feeds, config.sources, self.now())
         self.config = config
+        if self._fetcher is not None:
+            self._fetcher.configure(fetch_policy(config))
         self.poller.configure(config)
         self.subscriber.configure(config)
         self.editor.configure(config)

@@ -127,6 +127,28 @@ def test_a_source_taken_out_keeps_its_stories_and_is_asked_no_more(tmp_path):
     assert asyncio.run(run()) == (0, 1)
 
 
+def test_a_reload_changes_how_we_ask(tmp_path):
+    async def run() -> tuple[str | None, str | None]:
+        async with Origin() as origin:
+            origin.script("/feed", Answer(body=an_rss(*((f"b{n}", f"Quillon opens plant {n}") for n in range(20)))))
+            service = Service(tmp_path, [origin.url("/feed")])
+            config = configuration.load(service.config, {})
+            async with Pipeline.opened(config, log(), parsers=1) as pipeline:
+
+                async def reason(**fetch: object) -> str | None:
+                    raw = json.loads(service.config.read_text())
+                    service.config.write_text(json.dumps(raw | {"fetch": raw["fetch"] | fetch}))
+                    await pipeline.configure(configuration.load(service.config, {}))
+                    await pipeline.poll(await pipeline.feeds_to_poll((), everything=True))
+                    return pipeline.store.feeds()[0].failure_reason
+
+                reasons = await reason(max_body="1 KiB"), await reason(max_body="100 KiB")
+                await pipeline.stop()
+                return reasons
+
+    assert asyncio.run(run()) == ("too_large", None)
+
+
 def test_stop_waits_for_polls_in_flight_and_gives_up_the_slow(tmp_path):
     async def run() -> tuple[float, int, int]:
         async with Origin() as origin:

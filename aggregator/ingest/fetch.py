@@ -88,16 +88,19 @@ class Fetcher:
 
     def __init__(self, policy: FetchPolicy) -> None:
         """Raises ValueError where `allow_networks` holds what is no CIDR, OSError where `ca_file` cannot be read."""
-        self._policy = policy
-        self._user_agent = policy.user_agent
-        self._allowed = addresses.networks(policy.allow_networks)
+        self.configure(policy)
         self._tls = ssl.create_default_context()
         if policy.ca_file is not None:
             self._tls.load_verify_locations(policy.ca_file)
-        self._slots = asyncio.Semaphore(policy.concurrency)
         self._large = asyncio.Semaphore(_LARGE_AT_A_TIME)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._threads: ThreadPoolExecutor | None = None
+
+    def configure(self, policy: FetchPolicy) -> None:
+        """Ask by this policy from the next question on; its `ca_file` counts at the start alone. Raises ValueError."""
+        self._allowed = addresses.networks(policy.allow_networks)
+        self._policy, self._user_agent = policy, policy.user_agent
+        self._slots = asyncio.Semaphore(policy.concurrency)
 
     async def __aenter__(self) -> Self:
         return self
