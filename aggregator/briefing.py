@@ -19,10 +19,10 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from hashlib import blake2b
 from html import escape
-from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from aggregator import mail
+from aggregator.claims import Database
 from aggregator.config import Config
 from aggregator.daemon import Log
 from aggregator.publish import digest as digests
@@ -31,17 +31,9 @@ from aggregator.publish.settings import SiteSettings
 from aggregator.store import KeptDigest, Letter, Store
 from aggregator.types import SECTIONS
 
-T = TypeVar("T")
-
 _RETRIES = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 45, 120, 180))  # then the morning is over
 _STORIES = 100  # looked at for a section of a briefing: those that most sources tell
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[A-Za-z0-9][A-Za-z0-9.-]*")
-
-
-class Database(Protocol):
-    """Runs a store method on the thread that owns the store, and waits for it."""
-
-    async def __call__(self, call: Callable[..., T], /, *arguments: object) -> T: ...
 
 
 class Briefing:

@@ -62,6 +62,7 @@ class Together(Generic[A, R]):
     async def _ask_some(self, chosen: Mapping[int, tuple[A, asyncio.Future[R]]]) -> None:
         try:
             answers = await self._answer({feed_id: argument for feed_id, (argument, _) in chosen.items()})
+            found = {feed_id: answers[feed_id] for feed_id in chosen}  # who gets no answer must not wait for ever
         except Exception as error:
             for _, future in chosen.values():
                 if not future.done():  # its poll may have been given up meanwhile
@@ -69,4 +70,4 @@ class Together(Generic[A, R]):
             return
         for feed_id, (_, future) in chosen.items():
             if not future.done():
-                future.set_result(answers[feed_id])
+                future.set_result(found[feed_id])

@@ -97,3 +97,15 @@ def test_who_gives_up_leaves_the_others_their_answers() -> None:
             await first
 
     asyncio.run(run())
+
+
+def test_who_gets_no_answer_does_not_wait_for_ever() -> None:
+    async def forgetful(wanted: Mapping[int, str]) -> dict[int, str]:
+        return {}
+
+    async def run() -> None:
+        async with asyncio.timeout(20):
+            with pytest.raises(KeyError):
+                await Together[str, str](forgetful).ask(1, "a")
+
+    asyncio.run(run())
