@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from base64 import b32encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import count
@@ -40,6 +41,16 @@ from aggregator.types import (
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)  # a Wednesday
 _numbers = count(1)
+
+
+@dataclass(slots=True)
+class Clock:
+    """A clock that stands until a test sets it."""
+
+    at: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.at
 
 
 def ago(**parts: float) -> datetime:

@@ -8,11 +8,10 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from builders import NOW
+from builders import Clock
 from hub import Hub, running_hub
 from origin import Answer, Origin
 from service import Service, an_rss
@@ -27,14 +26,6 @@ from aggregator.publish.site import PublicSite
 
 ONE, TWO, THREE = ("p1", "Quillon opens a plant in Brno"), ("p2", "Fernbank buys Otterly"), ("p3", "Tarn cuts 300 jobs")
 POLLING = {"every": "30m", "fastest": "5m", "slowest": "24h", "per_host": 8}
-
-
-@dataclass(slots=True)
-class Clock:
-    at: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.at
 
 
 @dataclass(slots=True)

@@ -23,11 +23,22 @@ FEEDS = 12
 
 @dataclass(frozen=True)
 class ASource:
-    url: str
+    """What the store reads of a configured source."""
+
+    url: str = "https://herald.example/feed.xml"
     title: str | None = None
     section: str | None = None
     weight: float = 1.0
     enabled: bool = True
+    section_is: str = "hint"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """A retention policy."""
+
+    text: timedelta = timedelta(days=30)
+    entries: timedelta = timedelta(days=90)
 
 
 def the_entry(feed_id: int, number: int) -> ParsedEntry:

@@ -7,13 +7,13 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from builders import NOW
+from builders import Clock
 from origin import Answer, Origin
 from postgres import postgres_server, postgres_url, sqlite_template, store_url  # noqa: F401
 from service import Service, an_rss
@@ -26,14 +26,6 @@ from aggregator.roles import Role
 ONE, TWO, THREE = ("p1", "Quillon opens a plant in Brno"), ("p2", "Fernbank buys Otterly"), ("p3", "Tarn cuts 300 jobs")
 FEEDS = [{"slug": "news", "sections": ["companies"]}]
 MINUTE = timedelta(minutes=1)
-
-
-@dataclass(slots=True)
-class Clock:
-    at: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.at
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from builders import NOW, a_fetched, a_parsed_feed, an_entry
 from likes import WORD, Likes, bare
+from store_writer import ASource, Keep
 from structlog.testing import capture_logs
 
 from aggregator.corrector import merging, splitting
@@ -26,22 +27,6 @@ OUTLETS = ("Anvil", "Beacon", "Courier", "Dispatch", "Echo", "Falcon")
 SURE = 0.97
 
 
-@dataclass(frozen=True)
-class Outlet:
-    url: str
-    title: str
-    section: str | None = None
-    weight: float = 1.0
-    enabled: bool = True
-    section_is: str = "hint"
-
-
-@dataclass(frozen=True)
-class Keep:
-    text: timedelta = timedelta(days=30)
-    entries: timedelta = timedelta(days=90)
-
-
 class Desk:
     """A newsroom of six outlets: `tell` stores an entry of one and groups it, five minutes after the last."""
 
@@ -55,7 +40,7 @@ class Desk:
         self.store, self.now = store, NOW
         self.likes = Likes(pairs, copies)
         given = "final" if section else "hint"
-        sources = [Outlet(f"https://{name.lower()}.example/rss", name, section, section_is=given) for name in OUTLETS]
+        sources = [ASource(f"https://{name.lower()}.example/rss", name, section, section_is=given) for name in OUTLETS]
         store.sync_feeds(sources, NOW)
         self.restart()
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from datetime import timedelta
 
 import feedparser
 import pytest
+from asking import ask, header
 from builders import NOW, a_sectioning, a_stored_entry, a_story, ago
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.publish.answers import Answer
 from aggregator.publish.delta import changed_since, parts_of
 from aggregator.publish.edition import Press
 from aggregator.publish.negotiate import prefers_page, wants_delta
@@ -35,21 +34,6 @@ STORIES = [
     )
     for n in range(6)
 ]
-
-
-def ask(site: PublicSite, target: str, method: str = "GET", **headers: str) -> Answer:
-    sent = {{"a_im": "A-IM"}.get(name, name.replace("_", "-").title()): value for name, value in headers.items()}
-
-    async def answered() -> Answer:
-        return site.at_once(method, target, sent) or await site.later(method, target, sent)
-
-    return asyncio.run(answered())
-
-
-def header(answer: Answer, name: str) -> str | None:
-    values = [value for key, value in answer.headers if key == name]
-    assert len(values) <= 1, f"{name} twice"
-    return values[0] if values else None
 
 
 class Newsroom:

@@ -8,8 +8,10 @@ from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import asking
 import brotli
 import pytest
+from asking import header
 from builders import NOW
 
 from aggregator.publish.answers import Answer
@@ -36,19 +38,7 @@ def http_date(hours: float) -> str:
 
 
 def ask(target: str, method: str = "GET", site: PublicSite | None = None, **headers: str) -> Answer:
-    site = site or PublicSite(Shelf(SHELF))
-    sent = {name.replace("_", "-").title(): value for name, value in headers.items()}
-
-    async def answered() -> Answer:
-        return site.at_once(method, target, sent) or await site.later(method, target, sent)
-
-    return asyncio.run(answered())
-
-
-def header(answer: Answer, name: str) -> str | None:
-    values = [value for key, value in answer.headers if key == name]
-    assert len(values) <= 1, f"{name} twice"
-    return values[0] if values else None
+    return asking.ask(site or PublicSite(Shelf(SHELF)), target, method, **headers)
 
 
 # ---------------------------------------------------------------- conditional requests (RFC 9110 §13)

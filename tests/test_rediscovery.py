@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import NOW
+from builders import NOW, Clock
 from origin import Answer, Origin
 from service import Service, an_rss
 
@@ -22,13 +22,6 @@ from aggregator.rediscovery import Rediscovery
 
 ONE = ("r1", "Quillon opens a plant in Brno")
 DAY = timedelta(days=1)
-
-
-class Clock:
-    at: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.at
 
 
 def a_page(*hrefs: str) -> Answer:

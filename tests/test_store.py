@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid5
 
 import pytest
 import sqlalchemy as sa
 from builders import NOW, a_fetch_failed, a_fetched, a_not_modified, a_parsed_feed, a_sectioning, ago, an_entry, digest
+from store_writer import ASource, Keep
 
 from aggregator.errors import StoreError
 from aggregator.ingest.changes import feed_changes
@@ -28,27 +29,6 @@ from aggregator.types import (
     Validators,
 )
 from aggregator.urls import story_ref
-
-
-@dataclass(frozen=True)
-class ASource:
-    """What the store reads of a configured source."""
-
-    url: str = "https://herald.example/feed.xml"
-    title: str | None = None
-    section: str | None = None
-    weight: float = 1.0
-    enabled: bool = True
-    section_is: str = "hint"
-
-
-@dataclass(frozen=True)
-class Keep:
-    """A retention policy."""
-
-    text: timedelta = timedelta(days=30)
-    entries: timedelta = timedelta(days=90)
-
 
 HERALD = ASource()
 GAZETTE = ASource("https://gazette.example/rss", title="The Gazette", section="companies", weight=2.0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from builders import NOW, a_fetched, a_parsed_feed, an_entry
+from store_writer import ASource
 
 from aggregator.ingest import websub
 from aggregator.ingest.changes import feed_changes
@@ -17,17 +18,6 @@ from aggregator.types import FeedState, PollResult, Validators
 
 HUB, TOPIC = "https://hub.example/", "https://herald.example/feed.xml"
 LEASE, HOUR = timedelta(minutes=5), timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class ASource:
-    """What the store reads of a configured source."""
-
-    url: str
-    title: str | None = None
-    section: str | None = None
-    weight: float = 1.0
-    enabled: bool = True
 
 
 HERALD, GAZETTE = ASource(TOPIC), ASource("https://gazette.example/rss")
