@@ -26,6 +26,7 @@ from aggregator import __version__, status
 from aggregator import config as configuration
 from aggregator.callbacks import Callbacks
 from aggregator.config import Config
+from aggregator.config_secrets import revealed
 from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log, settle
 from aggregator.desk import file_named
 from aggregator.errors import AggregatorError, ConfigError, ListenError
@@ -154,7 +155,7 @@ class Service:
             stories=lambda section: status.desk_rows(pipeline.store, section),
             file=lambda ref, section: pipeline.database(file_named, pipeline.store, ref, section, pipeline.now()),
         )
-        token = config.admin.token.get_secret_value() if config.admin.token else None
+        token = revealed(config.admin.token)
         admin = AdminSite(views, pipeline.publisher.pages, token, config.admin.listen.host or "")
         if setting.role.serves:
             address = setting.public or str(config.site.listen)

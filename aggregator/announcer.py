@@ -16,6 +16,7 @@ from datetime import datetime
 from aggregator import urls
 from aggregator.claims import Database
 from aggregator.config import Config
+from aggregator.config_secrets import revealed
 from aggregator.daemon import Log
 from aggregator.ingest import politeness
 from aggregator.ingest.fetch import Fetcher
@@ -46,9 +47,9 @@ class Announcer:
 
     def configure(self, config: Config) -> None:
         """Tell the hubs of this configuration; with none, and no hub of our own, there are no topics."""
-        own = f"{config.site.public_url.rstrip('/')}{hub.PATH}"
+        own = hub.own_address(config.site.public_url)
         self._hubs = tuple(each for each in dict.fromkeys(config.websub.hubs) if each != own)
-        self._proxy = config.fetch.proxy.get_secret_value() if config.fetch.proxy else None
+        self._proxy = revealed(config.fetch.proxy)
         self.is_on = bool(config.websub.hubs) or config.websub.builtin_hub
         self._noted = None
 

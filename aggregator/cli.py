@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Every command and option; docs/commands.md is checked against it."""
+    """Every command and option; the manual page is made from it (deploy/man.py)."""
     top = argparse.ArgumentParser(
         prog="bmn",
         description="Polls news feeds, keeps each story once, files it and republishes merged feeds.",

@@ -9,17 +9,14 @@ import argparse
 from typing import Any
 
 from aggregator.cli_common import DONE, Console, counted, load_config, reading
+from aggregator.cli_editing import editor_here
 from aggregator.config import Config
 from aggregator.corrector import merging, named, splitting
-from aggregator.daemon import configure_logging, log
-from aggregator.editor import Editor, story_id_for
-from aggregator.errors import AlreadyRunning
-from aggregator.metrics import Metrics
+from aggregator.daemon import configure_logging
+from aggregator.editor import story_id_for
 from aggregator.pipeline import utc_now
 from aggregator.store import Store
 from aggregator.urls import story_ref
-
-_LATER = "the running daemon puts it in force within seconds"
 
 
 def merge(options: argparse.Namespace, console: Console) -> int:
@@ -70,13 +67,8 @@ def split(options: argparse.Namespace, console: Console) -> int:
 
 def _put_in_force(store: Store, config: Config, console: Console) -> bool:
     """Do what the store remembers; whether that was us, or is left to the daemon."""
-    try:
-        store.acquire_lock()
-    except AlreadyRunning:
-        console.say(_LATER)
+    editor = editor_here(store, config, console)
+    if editor is None:
         return False
-    editor = Editor(store, Metrics(), log(), utc_now)
-    editor.configure(config)
-    editor.recall()
     editor.heed_corrections()
     return True

@@ -6,19 +6,16 @@ import argparse
 from typing import Any
 
 from aggregator.cli_common import DONE, Console, counted, load_config, reading, since
+from aggregator.cli_editing import editor_here
 from aggregator.config import Config
 from aggregator.corrector import named
 from aggregator.daemon import configure_logging, log
 from aggregator.desk import file_by_hand, hand_sections, learnt_sectioner, policy_of
-from aggregator.editor import Editor, GroupTotals
-from aggregator.errors import AlreadyRunning
-from aggregator.metrics import Metrics
+from aggregator.editor import GroupTotals
 from aggregator.pipeline import utc_now
 from aggregator.store import Store
 from aggregator.stories.filing import Filing
 from aggregator.trial import Change, Trial, shown, tried
-
-_LATER = "the running daemon puts it in force within seconds"
 
 
 def test(options: argparse.Namespace, console: Console) -> int:
@@ -115,14 +112,9 @@ def file(options: argparse.Namespace, console: Console) -> int:
 
 def _put_in_force(store: Store, config: Config, console: Console) -> GroupTotals | None:
     """File the touched stories anew; None where that is left to the daemon."""
-    try:
-        store.acquire_lock()
-    except AlreadyRunning:
-        console.say(_LATER)
+    editor = editor_here(store, config, console)
+    if editor is None:
         return None
-    editor = Editor(store, Metrics(), log(), utc_now)
-    editor.configure(config)
-    editor.recall()
     totals = GroupTotals()
     while editor.refile_batch(totals):
         pass

@@ -29,6 +29,11 @@ class SecretUrl(SecretStr):
         return urls.for_log(self.get_secret_value())
 
 
+def revealed(secret: SecretStr | None) -> str | None:
+    """What is sent where the secret belongs; None where there is none."""
+    return None if secret is None else secret.get_secret_value()
+
+
 def expand(value: str, context: Context) -> str:
     """The text with `${NAME}` taken from the environment and `${file:PATH}` from a file, white space around it cut.
 

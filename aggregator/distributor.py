@@ -19,6 +19,7 @@ from typing import Any
 from aggregator import urls
 from aggregator.claims import Database
 from aggregator.config import Config
+from aggregator.config_secrets import revealed
 from aggregator.daemon import Log
 from aggregator.ingest import politeness
 from aggregator.ingest.fetch import Fetcher
@@ -64,7 +65,7 @@ class Distributor:
         """Be a hub or none by this configuration. Subscriptions stay, for when it is turned on again."""
         self.is_on = config.websub.builtin_hub
         self._hub_url = hub.own_address(config.site.public_url)
-        self._proxy = config.fetch.proxy.get_secret_value() if config.fetch.proxy else None
+        self._proxy = revealed(config.fetch.proxy)
 
     async def tick(self) -> None:
         """Begin what is due, as far as there is room."""

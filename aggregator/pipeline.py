@@ -87,6 +87,8 @@ class Pipeline:
         announcer: Announcer,
         reception: Reception,
         distributor: Distributor,
+        clock: SharedClock,
+        fetcher: Fetcher,
     ) -> None:
         self.config, self.store, self.role = config, store, role
         self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
@@ -99,9 +101,8 @@ class Pipeline:
         self._editing = asyncio.Lock()
         self.progress: dict[str, datetime] = {}
         self._term: str | None = None  # of our editing; None while another process edits
-        self._clock = SharedClock()
+        self._clock, self._fetcher = clock, fetcher
         self._looked_at: datetime | None = None  # for what is due
-        self._fetcher: Fetcher | None = None
 
     @classmethod
     @asynccontextmanager
@@ -187,8 +188,9 @@ class Pipeline:
                 announcer,
                 reception,
                 distributor,
+                clock,
+                fetcher,
             )
-            pipeline._clock, pipeline._fetcher = clock, fetcher
             await pipeline.configure(config)
             if is_alone and role.edits and not await pipeline.takes_over():
                 log.info("editor_waits", database=store.shown_url)
@@ -209,8 +211,7 @@ class Pipeline:
         if self.is_editor:
             await self.database(self.store.sync_feeds, config.sources, self.now())
         self.config = config
-        if self._fetcher is not None:
-            self._fetcher.configure(fetch_policy(config))
+        self._fetcher.configure(fetch_policy(config))
         self.poller.configure(config)
         self.subscriber.configure(config)
         self.editor.configure(config)

@@ -16,6 +16,7 @@ from aggregator import urls
 from aggregator.claims import LENGTH, Claims, Database
 from aggregator.commits import Commits, crashed
 from aggregator.config import Config, Source
+from aggregator.config_secrets import revealed
 from aggregator.daemon import Log
 from aggregator.ingest import addresses, polling
 from aggregator.ingest.changes import feed_changes
@@ -116,7 +117,7 @@ class Poller:
     @property
     def proxy(self) -> str | None:
         """What questions of no single source go through."""
-        return self._proxy.get_secret_value() if self._proxy is not None else None
+        return revealed(self._proxy)
 
     @property
     def in_flight(self) -> int:
@@ -323,7 +324,7 @@ class Poller:
     def _request(self, feed: FeedState, source: Source | None) -> FetchRequest:
         proxy = (source.proxy if source else None) or self._proxy
         headers = source.request_headers() if source else ()
-        return polling.fetch_request(feed, headers, proxy.get_secret_value() if proxy is not None else None)
+        return polling.fetch_request(feed, headers, revealed(proxy))
 
     async def understand(
         self, feed: FeedState, document: Fetched, now: datetime

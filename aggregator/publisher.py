@@ -179,13 +179,15 @@ class Publisher:
         archived, first = self._store.archive_months(), self._store.first_shown()
         for feed in press.feeds:
             months = archived.get(feed.slug, ())
-            for month in archive.months_due(first, months, now):
-                begin, end = archive.bounds(month)
-                stories = self._store.shown_between(feed.sections, begin, end, feed.min_sources)
-                made = press.archive(feed, stories, month, months[-1] if months else None)
-                document = gzip.compress(made.body, 6, mtime=0)
-                self._log.info("archive", feed=feed.slug, month=month, stories=made.stories, bytes=len(document))
-                return Archive(feed.slug, month, now, made.updated, made.stories, document)
+            month = next(archive.months_due(first, months, now), None)
+            if month is None:
+                continue
+            begin, end = archive.bounds(month)
+            stories = self._store.shown_between(feed.sections, begin, end, feed.min_sources)
+            made = press.archive(feed, stories, month, months[-1] if months else None)
+            document = gzip.compress(made.body, 6, mtime=0)
+            self._log.info("archive", feed=feed.slug, month=month, stories=made.stories, bytes=len(document))
+            return Archive(feed.slug, month, now, made.updated, made.stories, document)
         return None
 
     def _archived(self, slug: str, month: str) -> Page | None:
