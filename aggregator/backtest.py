@@ -16,7 +16,7 @@ from aggregator.corrector import decisions
 from aggregator.desk import policy_of
 from aggregator.editor import happened, story_id_for
 from aggregator.publish.merge import belongs
-from aggregator.publish.settings import FeedSettings
+from aggregator.publisher import settings_of
 from aggregator.stories.byhand import ByHand
 from aggregator.stories.classify import Sectioner
 from aggregator.stories.cluster import StoryIndex, StoryPolicy
@@ -217,29 +217,25 @@ def _held(config: Config, slug: str, stories: Iterable[Story]) -> list[Story]:
     feed = config.merged_feed(slug)
     if feed is None:
         return []
-    settings = FeedSettings(feed.slug, feed.title or "", tuple(feed.sections), feed.items, feed.min_sources)
+    settings = settings_of(feed)
     return [story for story in stories if belongs(story, settings)]
 
 
 def _newest_first(stories: Iterable[Story]) -> tuple[Story, ...]:
-    return tuple(sorted(stories, key=lambda story: (-story.published.timestamp(), story.ref)))
-
-
-def _entries(story: Story) -> tuple[StoredEntry, ...]:
-    return (*story.entries, *story.duplicates)
+    return tuple(sorted(stories, key=lambda story: story.place))
 
 
 def _by_entry(told: Told) -> dict[int, Story]:
-    return {entry.entry_id: story for story in told.values() for entry in _entries(story)}
+    return {entry.entry_id: story for story in told.values() for entry in story.told}
 
 
 def _began(story: Story) -> int:
-    return min(_entries(story), key=lambda entry: (entry.first_seen, entry.entry_id)).entry_id
+    return min(story.told, key=lambda entry: (entry.first_seen, entry.entry_id)).entry_id
 
 
 def _told_in(story: Story, others: Mapping[int, Story]) -> tuple[Story, ...]:
     """The stories of the other telling that have entries of this one, each once."""
-    found = {others[e.entry_id].story_id: others[e.entry_id] for e in _entries(story) if e.entry_id in others}
+    found = {others[e.entry_id].story_id: others[e.entry_id] for e in story.told if e.entry_id in others}
     return tuple(found.values())
 
 

@@ -68,7 +68,7 @@ def splitting(store: Store, name: str, urls: Sequence[str], new_id: NewId, now: 
     """The corrections that take a story apart: the entries of these addresses leave together, or, where none is named,
     every entry but the lead begins a story of its own. Copies go with their original. NotFound where that cannot be."""
     story = named(store, name)
-    everybody = (*story.entries, *story.duplicates)
+    everybody = story.told
     leaving = [[entry for url in urls for entry in _at(story, url)]] if urls else [[e] for e in story.entries[1:]]
     groups = [_with_copies(group, everybody) for group in leaving]
     gone = {entry.entry_id for group in groups for entry in group}
@@ -91,7 +91,7 @@ def _at(story: Story, url: str) -> list[StoredEntry]:
     canonical = canonical_url(url)
     ours = [
         entry
-        for entry in (*story.entries, *story.duplicates)
+        for entry in story.told
         if url == entry.link or (canonical is not None and canonical == entry.canonical_url)
     ]
     if not ours:
@@ -140,7 +140,7 @@ def _merged(store: Store, correction: Correction) -> Regrouping | None:
     if len(found) < 2:
         return None
     kept, *others = found
-    told = [entry for story in (kept, *others) for entry in (*story.entries, *story.duplicates)]
+    told = [entry for story in (kept, *others) for entry in story.told]
     return Regrouping(
         tuple(move for other in others for move in moves(store, other, kept.story_id, "merged by hand")),
         {kept.story_id: tuple(replace(entry, story_id=kept.story_id) for entry in told)},
@@ -161,7 +161,7 @@ def _split(store: Store, correction: Correction) -> Regrouping | None:
     story_id = store.redirects(correction.story_ids[:1]).get(correction.story_ids[0], correction.story_ids[0])
     found = store.stories_by_id([story_id])
     leaving = set(correction.entry_ids[1:])
-    everybody = [entry for story in found for entry in (*story.entries, *story.duplicates)]
+    everybody = [entry for story in found for entry in story.told]
     staying = [entry for entry in everybody if entry.entry_id not in leaving]
     going = [entry for entry in everybody if entry.entry_id in leaving]
     if not going or not staying:
@@ -177,7 +177,7 @@ def _split(store: Store, correction: Correction) -> Regrouping | None:
         for entry in parts[story_id]
         if before[entry.entry_id].duplicate_of != entry.duplicate_of
     ]
-    parts[own] += tuple(entry for story in store.stories_by_id([own]) for entry in (*story.entries, *story.duplicates))
+    parts[own] += tuple(entry for story in store.stories_by_id([own]) for entry in story.told)
     return Regrouping(tuple(placements), parts, {})
 
 

@@ -115,7 +115,7 @@ def file_by_hand(store: Store, story: Story, section: str | None, now: datetime)
 
     Its text is remembered too, as far as the model reads it: retention may take the entries before `bmn train` comes.
     """
-    texts = tuple((title, summary[:SUMMARY_CHARACTERS]) for title, summary in StoryText.of(told_by(story)).texts)
+    texts = tuple((title, summary[:SUMMARY_CHARACTERS]) for title, summary in StoryText.of(story.told).texts)
     correction = Correction("file", now, (story.story_id,), section=section, texts=texts)
     store.file_by_hand(correction, by_hand(section) if section is not None else None)
 
@@ -127,11 +127,6 @@ def file_named(store: Store, ref: str, section: str | None, now: datetime) -> bo
         return False
     file_by_hand(store, story, section, now)
     return True
-
-
-def told_by(story: Story) -> tuple[StoredEntry, ...]:
-    """All entries of a story, copies last."""
-    return (*story.entries, *story.duplicates)
 
 
 def learnt_sectioner(store: Store, log: Log) -> Sectioner:
@@ -162,7 +157,7 @@ def examples(store: Store) -> list[Example]:
 def uncorrected(store: Store) -> list[Example]:
     """The newest stories that the model filed and nobody moved."""
     found = [
-        StoryText.of(told_by(story))
+        StoryText.of(story.told)
         for story in store.stories(limit=UNCORRECTED)
         if not story.is_filed_by_hand and not is_certain(story.sectioning)
     ]

@@ -134,7 +134,7 @@ class Editor:
             self._record(
                 story_id,
                 story,
-                _told(story, joining.get(story_id, ())),
+                (*(story.told if story else ()), *joining.get(story_id, ())),
                 related.get(story_id, ()),
                 now,
                 hand.get(story_id),
@@ -159,7 +159,7 @@ class Editor:
         filed = []
         for each in waiting:
             story = each.story
-            record = self._record(story.story_id, story, _told(story), (), now, hand.get(story.story_id))
+            record = self._record(story.story_id, story, story.told, (), now, hand.get(story.story_id))
             has_changed = _looks(record) != _looks(story)
             totals.moved += has_changed
             filed.append((record if has_changed else replace(record, updated_at=story.updated_at), each.touched_at))
@@ -178,7 +178,7 @@ class Editor:
         for story in self._store.stories_by_id(merged):
             kept = merged[story.story_id]
             moved += moves(self._store, story, kept, "found to be one story")
-            joining.setdefault(kept, []).extend(replace(entry, story_id=kept) for entry in _told(story))
+            joining.setdefault(kept, []).extend(replace(entry, story_id=kept) for entry in story.told)
             self._log.info("stories_joined", story=story_ref(kept), gone=story.ref)
         return merged, moved, joining
 
@@ -286,10 +286,6 @@ class Editor:
         self._log.info(
             "group", entries=len(placements), stories=len(new), grown=saved.changed_stories, duplicates=duplicates
         )
-
-
-def _told(story: Story | None, joining: Sequence[StoredEntry] = ()) -> list[StoredEntry]:
-    return [*(story.entries if story else ()), *(story.duplicates if story else ()), *joining]
 
 
 _RELATED = 12  # near stories remembered per story: twice what a page shows, as some will be pruned

@@ -93,7 +93,7 @@ def _of_story(store: Store, story: Story, asked: str, entry: StoredEntry | None 
         "published": _time(story.published),
         "updated": _time(story.updated_at),
         "lead": _entry(story.lead),
-        "lead_reason": "; ".join(why_lead(story.lead, (*story.entries, *story.duplicates))),
+        "lead_reason": "; ".join(why_lead(story.lead, story.told)),
         "entries": [
             _entry(entry)
             | {
@@ -101,7 +101,7 @@ def _of_story(store: Store, story: Story, asked: str, entry: StoredEntry | None 
                 "score": placements[entry.entry_id].score if entry.entry_id in placements else None,
                 "reasons": list(placements[entry.entry_id].reasons) if entry.entry_id in placements else [],
             }
-            for entry in (*story.entries, *story.duplicates)
+            for entry in story.told
         ],
         "related": [str(story_id) for story_id in story.related],
         "near": explain_near.nearest(store, story, entry),

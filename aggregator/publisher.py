@@ -15,7 +15,7 @@ from datetime import datetime
 from uuid import UUID
 
 from aggregator import briefing
-from aggregator.config import Config
+from aggregator.config import Config, MergedFeed
 from aggregator.daemon import Log
 from aggregator.metrics import Metrics
 from aggregator.publish import archive, hub, views
@@ -37,6 +37,11 @@ _DIGEST = re.compile(r"/digest/([0-9]{4}-(?:[0-9]{2}-[0-9]{2}|w[0-9]{2}))")
 _DIGESTS = 30  # in the feed of briefings
 _TOP = 60  # stories in the feed of top stories
 _RELATED = 6
+
+
+def settings_of(feed: MergedFeed) -> FeedSettings:
+    """A configured merged feed as `publish/` knows it."""
+    return FeedSettings(feed.slug, feed.title or "", tuple(feed.sections), feed.items, feed.min_sources)
 
 
 class Publisher:
@@ -66,10 +71,7 @@ class Publisher:
             tuple(dict.fromkeys((*EVENTS, *(rule.then.label for rule in config.rules if rule.then.label)))),
             hub.addresses(config.site.public_url, config.websub.hubs, config.websub.builtin_hub),
         )
-        feeds = [
-            FeedSettings(feed.slug, feed.title or "", tuple(feed.sections), feed.items, feed.min_sources)
-            for feed in config.feeds
-        ]
+        feeds = [settings_of(feed) for feed in config.feeds]
         feeds.append(FeedSettings("top", f"{config.site.title}: top stories", items=_TOP, only_top=True))
         content = ContentSettings(config.content.text, config.content.excerpt_words, config.content.images)
         self._press = Press(site, feeds, content, self.shelf.documents)
@@ -214,7 +216,7 @@ class Publisher:
 
     def _why(self, story: Story) -> list[Why]:
         """Why its entries are together, and what the first of them was near to without being the same, by outlet."""
-        titles = {entry.entry_id: entry.source.title for entry in (*story.entries, *story.duplicates)}
+        titles = {entry.entry_id: entry.source.title for entry in story.told}
         placements = self._store.placements(story.story_id)
         told = [
             (titles[placement.entry_id], [reason for reason in placement.reasons if reason not in NOTHING_NEAR])

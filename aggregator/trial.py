@@ -39,7 +39,7 @@ def tried(
     trials = [Trial() for _ in policy.rules]
     without_rules = replace(policy, rules=())
     for story in stories:
-        told = (*story.entries, *story.duplicates)
+        told = story.told
         labels = tuple(event.label for event in happened(story.lead, told))
         hand = by_hand.get(story.story_id)
         after = filed(told, policy, sectioner, story.sectioning, hand, labels)

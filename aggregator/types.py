@@ -461,10 +461,20 @@ class Story:
     top_at: datetime | None = None
 
     @property
+    def told(self) -> tuple[StoredEntry, ...]:
+        """Every entry that tells it, lead first, copies last."""
+        return (*self.entries, *self.duplicates)
+
+    @property
+    def place(self) -> tuple[float, str]:
+        """What stories are sorted by: the newest first, those of one second by their refs, the same every time."""
+        return -self.published.timestamp(), self.ref
+
+    @property
     def sources(self) -> tuple[SourceRef, ...]:
         """Every source that tells it, lead first, each once."""
         seen: dict[int, SourceRef] = {}
-        for entry in (*self.entries, *self.duplicates):
+        for entry in self.told:
             seen.setdefault(entry.source.feed_id, entry.source)
         return tuple(seen.values())
 

@@ -153,11 +153,12 @@ class Press:
             ("json", in_json, feeds_json.JSON_TYPE, as_json, feeds_json.BETWEEN),
         )
         page = self.pages.feed(feed, [each.item for each in chosen[:IN_FEED_PAGE]])
+        printed = self._documents.get(f"/{feed.slug}.atom")
+        for_people = rendered(page, HTML_TYPE, changed_at, printed.for_people if printed else None)
         documents = {}
         for ending, body, content_type, items, between in formats:
             path = f"/{feed.slug}.{ending}"
             before = self._documents.get(path)
-            for_people = rendered(page, HTML_TYPE, changed_at, before.for_people if before else None)
             parts = parts_of(body, items, between, before)
             links = (*hubs, ("self", f"{self.site.public_url}{path}")) if hubs else ()
             documents[path] = rendered(body, content_type, changed_at, before, links, for_people, parts)
@@ -319,7 +320,7 @@ def _visible(story: Story) -> object:
     the operator may change without touching the story."""
     told = tuple(
         (entry.entry_id, entry.source.title, entry.source.site_url, entry.source.url)
-        for entry in (*story.entries, *story.duplicates)
+        for entry in story.told
     )
     filed = sections_of(story), story.labels, story.events, story.withheld
     return story.updated_at, story.lead.entry_id, filed, told

@@ -14,7 +14,7 @@ def choose(stories: Iterable[Story], feed: FeedSettings) -> tuple[Story, ...]:
     Stories of the same second stand in the order of their refs, so that the same stories always make the same feed.
     """
     belonging = {story.story_id: story for story in stories if belongs(story, feed)}
-    newest_first = sorted(belonging.values(), key=lambda story: (-story.published.timestamp(), story.ref))
+    newest_first = sorted(belonging.values(), key=lambda story: story.place)
     return tuple(newest_first[: feed.items])
 
 

@@ -66,8 +66,8 @@ def ranked(
     better than the first. Of equals the newer is first.
     """
 
-    def place(story: Story) -> tuple[float, float, str]:
-        return -by(story), -story.published.timestamp(), story.ref
+    def place(story: Story) -> tuple[float, tuple[float, str]]:
+        return -by(story), story.place
 
     order = sorted(stories, key=place)
     chosen = within(order, count, quota)

@@ -55,7 +55,7 @@ class Query:
         """Whether nothing in the story's titles and summaries is unwanted."""
         if not self.unwanted:
             return True
-        said = [f" {_said(entry)} " for entry in (*story.entries, *story.duplicates)]
+        said = [f" {_said(entry)} " for entry in story.told]
         return not any(f" {term} " in each for term in self.unwanted for each in said)
 
 
@@ -135,7 +135,7 @@ def select(connection: sa.Connection, query: Query, wanted: StoryFilter, limit: 
                 break
         if len(found) >= most:
             break
-    return sorted(found, key=lambda story: (-story.published.timestamp(), story.ref))[skip:most]
+    return sorted(found, key=lambda story: story.place)[skip:most]
 
 
 def _of_kind(connection: sa.Connection, story_ids: list[bytes], wanted: StoryFilter) -> list[bytes]:
