@@ -186,3 +186,13 @@ def test_names_that_are_ours(host, is_ours):
 
 def test_tokens_differ_by_process():
     assert FormGuard().token != FormGuard().token
+
+
+@pytest.mark.parametrize("target", ["/status", "/stories"])
+def test_every_form_leads_to_this_listener(target):
+    """Its policy lets no form lead anywhere else, so the public site's search would be a button that does nothing."""
+    ((status, headers, page),) = Desk().ask(("GET", target, None, {"Accept": "text/html"}))
+    assert status == 200
+    assert "form-action 'self'" in headers["content-security-policy"]
+    assert all(action.startswith("/") for action in re.findall(r'<form[^>]* action="([^"]*)"', page))
+    assert 'rel="search"' not in page

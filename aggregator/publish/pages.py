@@ -173,17 +173,18 @@ class Pages:
         return self._page("opensearch.xml", "/opensearch.xml")
 
     def status(self, status: Mapping[str, Any]) -> bytes:
-        """The admin listener's `/status`: the document of `/status.json` for people.
-
-        Another listener: its links lead to the public pages, and only what pages are made of lies beside it.
-        """
-
-        return self._page("status.html", "/status", link=self._public, status=status)
+        """The admin listener's `/status`: the document of `/status.json` for people."""
+        return self._admin_page("status.html", "/status", status=status)
 
     def desk(self, stories: Sequence[Mapping[str, Any]], shown: str, csrf: str) -> bytes:
         """The admin listener's `/stories`: the newest of a section ("": all), each with a form to file it elsewhere."""
         said: dict[str, Any] = {"stories": stories, "shown": shown, "csrf": csrf, "labels": LABELS, "all": SHOWN}
-        return self._page("desk.html", "/stories", link=self._public, **said)
+        return self._admin_page("desk.html", "/stories", **said)
+
+    def _admin_page(self, template: str, at: str, **values: Any) -> bytes:
+        """On another listener: links lead to the public pages, and only what pages are made of lies beside it. A form
+        may not lead there (CSP form-action), so the search stays away."""
+        return self._page(template, at, link=self._public, can_search=False, **values)
 
     def _public(self, path: str) -> str:
         return path if path.startswith(("/static/", "/favicon")) else self._site.public_url + path
