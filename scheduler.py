@@ -145,7 +145,7 @@ class Service:
                 pipeline.now,
                 max_body=lambda: pipeline.config.fetch.max_body,
             ),
-            hub=pipeline.reception,
+            hub=pipeline.parts.reception,
         )
         views = AdminViews(
             metrics=lambda: status.exposed(pipeline.metrics, pipeline.store, pipeline.now()),

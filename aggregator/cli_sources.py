@@ -17,7 +17,8 @@ from aggregator.config import Config, source_key
 from aggregator.errors import AggregatorError, NotFound
 from aggregator.ingest.discover import FoundFeed, feed_links, guesses
 from aggregator.ingest.fetch import Fetcher
-from aggregator.pipeline import fetch_policy, utc_now
+from aggregator.parts import fetch_policy
+from aggregator.pipeline import utc_now
 from aggregator.types import Fetched, FetchFailed, FetchRequest, ParsedFeed
 from aggregator.workers import Workers
 

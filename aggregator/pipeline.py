@@ -10,45 +10,25 @@ made on reader threads. The database is the only queue between them, so each sta
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
-from aggregator.announcer import Announcer
-from aggregator.briefing import Briefing
-from aggregator.clock import SharedClock
 from aggregator.config import Config
 from aggregator.daemon import Log
-from aggregator.distributor import DELIVERIES, PATIENCE, QUESTIONS, Distributor
-from aggregator.editor import Editor, GroupTotals
-from aggregator.errors import NotEditor, NotFound, StoreError
-from aggregator.ingest.fetch import Fetcher, FetchPolicy
-from aggregator.metrics import Metrics
-from aggregator.poller import Poller
-from aggregator.publish import hub
-from aggregator.publish.shelf import Shelf
-from aggregator.publisher import Publisher
-from aggregator.pushes import Pushes
-from aggregator.reception import Reception
-from aggregator.rediscovery import Rediscovery
+from aggregator.editor import GroupTotals
+from aggregator.errors import NotEditor, NotFound
+from aggregator.parts import Parts, assembled
 from aggregator.roles import Role
-from aggregator.store import Budget, Pruned, Shrunk, Store
-from aggregator.subscriber import Subscriber
+from aggregator.store import Budget, Pruned, Shrunk
 from aggregator.tally import PollTotals
-from aggregator.types import FeedState, Rendered
-from aggregator.workers import Workers
-
-T = TypeVar("T")
+from aggregator.types import FeedState
 
 _NO_HORIZON = 1e9  # seconds: one pass asks everybody, however long a host's turns take
 _CLOCK_BACK = timedelta(minutes=1)  # what NTP corrects in steps is less
 _CLOCK_OFF = timedelta(seconds=5)  # by which our clock may differ from the database's before we say so
-_PARSERS = max(1, min(4, os.cpu_count() or 1))
 
 
 def utc_now() -> datetime:
@@ -68,40 +48,15 @@ class PassReport:
 class Pipeline:
     """Everything that works while the service runs. Made by `opened`."""
 
-    def __init__(
-        self,
-        config: Config,
-        store: Store,
-        poller: Poller,
-        editor: Editor,
-        publisher: Publisher,
-        workers: Workers,
-        metrics: Metrics,
-        log: Log,
-        now: Callable[[], datetime],
-        writer: ThreadPoolExecutor,
-        role: Role,
-        subscriber: Subscriber,
-        rediscovery: Rediscovery,
-        briefing: Briefing,
-        announcer: Announcer,
-        reception: Reception,
-        distributor: Distributor,
-        clock: SharedClock,
-        fetcher: Fetcher,
-    ) -> None:
-        self.config, self.store, self.role = config, store, role
-        self.poller, self.editor, self.publisher, self.workers = poller, editor, publisher, workers
-        self.subscriber, self.rediscovery, self.briefing = subscriber, rediscovery, briefing
-        self.announcer, self.reception, self.distributor = announcer, reception, distributor
-        self.metrics, self.log, self.now = metrics, log, now
-        self.pushes = Pushes(store, self.database, poller, metrics, log, now)
-        self._writer = writer
-        self._printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self.config, self.parts, self.role = config, parts, parts.role
+        self.store, self.database = parts.store, parts.database
+        self.poller, self.editor, self.publisher = parts.poller, parts.editor, parts.publisher
+        self.announcer = parts.announcer
+        self.metrics, self.log, self.now = parts.metrics, parts.log, parts.now
         self._editing = asyncio.Lock()
         self.progress: dict[str, datetime] = {}
         self._term: str | None = None  # of our editing; None while another process edits
-        self._clock, self._fetcher = clock, fetcher
         self._looked_at: datetime | None = None  # for what is due
 
     @classmethod
@@ -113,7 +68,7 @@ class Pipeline:
         *,
         notice: str = "",
         now: Callable[[], datetime] | None = None,
-        parsers: int = _PARSERS,
+        parsers: int | None = None,
         is_alone: bool = True,
         role: Role | None = None,
     ) -> AsyncIterator[Pipeline]:
@@ -121,87 +76,21 @@ class Pipeline:
 
         `role` is a daemon's; on PostgreSQL it then shares the work with other processes and waits for the editing where
         another has it. None: a command that does everything once. `is_alone` False: only to read beside a running
-        daemon, the sources in the store stay as they are. `now` None: the clock that all processes share.
+        daemon, the sources in the store stay as they are. `now` None: the clock that all processes share. `parsers`
+        None: a child process for each processor, four at most.
 
         Raises StoreError, AlreadyRunning (another process edits, or works on this SQLite database) or WorkerError.
         """
-        writer = ThreadPoolExecutor(1, thread_name_prefix="store")
-        loop = asyncio.get_running_loop()
-
-        async def database(call: Callable[..., T], /, *arguments: object) -> T:
-            return await loop.run_in_executor(writer, lambda: call(*arguments))
-
-        metrics = Metrics()
-        async with AsyncExitStack() as stack:
-            stack.callback(writer.shutdown)
-            store = Store(config.database)
-            if role not in (None, Role.ALL) and store.is_sqlite:
-                raise StoreError(
-                    f"{store.shown_url}: --role {role} needs PostgreSQL: one process works on a SQLite database; run"
-                    " --role all, or set database: postgresql+psycopg://…"
-                )
-            await database(store.open)
-            stack.push_async_callback(database, store.close)
-            clock = SharedClock()
-            now = now or clock
-            await database(clock.set, store.server_time)
-            can_wait = role is not None and not store.is_sqlite
-            if is_alone and not can_wait:
-                await database(store.acquire_lock)
-            role = role or Role.ALL
-            workers = await stack.enter_async_context(Workers(parsers if role.polls else 0))
-            metrics.kills.set_function(lambda: workers.kills)
-            fetcher = await stack.enter_async_context(Fetcher(fetch_policy(config)))
-            poller = Poller(store, database, fetcher, workers, metrics, log, now, config.polling.lease)
-            editor = Editor(store, metrics, log, now)
-            publisher = Publisher(store, Shelf(), metrics, log, now, notice)
-            stack.callback(publisher.close)
-            subscriber = Subscriber(store, database, poller, fetcher, metrics, log, now)
-            stack.push_async_callback(subscriber.stop)
-            rediscovery = Rediscovery(store, database, poller, fetcher, workers, log, now)
-            briefing = Briefing(store, database, log, now)
-            announcer = Announcer(store, database, fetcher, metrics, log, now)
-            stack.push_async_callback(announcer.stop)
-
-            def topics() -> dict[str, Rendered]:
-                return hub.topics(publisher.shelf.documents)
-
-            reception = Reception(store, database, metrics, now, topics)
-            to_callbacks = await stack.enter_async_context(Fetcher(callback_policy(config)))
-            distributor = Distributor(store, database, to_callbacks, metrics, log, now, topics)
-            stack.push_async_callback(distributor.stop)
-            pipeline = cls(
-                config,
-                store,
-                poller,
-                editor,
-                publisher,
-                workers,
-                metrics,
-                log,
-                now,
-                writer,
-                role,
-                subscriber,
-                rediscovery,
-                briefing,
-                announcer,
-                reception,
-                distributor,
-                clock,
-                fetcher,
-            )
+        async with assembled(
+            config, log, notice=notice, now=now, parsers=parsers, is_alone=is_alone, role=role
+        ) as parts:
+            pipeline = cls(config, parts)
             await pipeline.configure(config)
-            if is_alone and role.edits and not await pipeline.takes_over():
-                log.info("editor_waits", database=store.shown_url)
-            if role.polls:
-                await poller.remember()
-            stack.callback(pipeline._printer.shutdown)
+            if is_alone and parts.role.edits and not await pipeline.takes_over():
+                log.info("editor_waits", database=parts.store.shown_url)
+            if parts.role.polls:
+                await parts.poller.remember()
             yield pipeline
-
-    async def database(self, call: Callable[..., T], /, *arguments: object) -> T:
-        """Run a store method on the thread that owns it."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: call(*arguments))
 
     async def configure(self, config: Config) -> None:
         """Work by this configuration from now on. Sources taken out keep their entries and are asked no more.
@@ -211,15 +100,7 @@ class Pipeline:
         if self.is_editor:
             await self.database(self.store.sync_feeds, config.sources, self.now())
         self.config = config
-        self._fetcher.configure(fetch_policy(config))
-        self.poller.configure(config)
-        self.subscriber.configure(config)
-        self.editor.configure(config)
-        self.publisher.configure(config)
-        self.briefing.configure(config)
-        self.announcer.configure(config)
-        self.reception.configure(config)
-        self.distributor.configure(config)
+        self.parts.configure(config)
 
     # ------------------------------------------------------------ who edits
 
@@ -258,7 +139,7 @@ class Pipeline:
 
     async def set_clock(self) -> None:
         """Ask the database server for the time again."""
-        off = await self.database(self._clock.set, self.store.server_time)
+        off = await self.database(self.parts.clock.set, self.store.server_time)
         if abs(off) > _CLOCK_OFF:
             self.log.warning("clock_is_off", seconds=off, remedy="the database's time counts; set this machine's clock")
 
@@ -281,12 +162,12 @@ class Pipeline:
 
     async def push_due(self) -> int:
         """Ask the hubs that are due and begin to read what hubs brought; how many pushes."""
-        await self.subscriber.tick()
-        return await self.pushes.read()
+        await self.parts.subscriber.tick()
+        return await self.parts.pushes.read()
 
     async def rediscover(self) -> int:
         """Ask the sites of dead feeds for their feeds, each once a week; how many."""
-        return await self.rediscovery.tick()
+        return await self.parts.rediscovery.tick()
 
     async def group_new(self) -> GroupTotals:
         """Put every ungrouped entry into a story and file the stories touched."""
@@ -307,7 +188,7 @@ class Pipeline:
             # Whoever tells hubs of changes has to print, also where nobody is served.
             prints = self.role.serves or self.announcer.is_on
             work = self.publisher.publish if prints else self.publisher.look
-            changed = await asyncio.get_running_loop().run_in_executor(self._printer, work)
+            changed = await self.parts.print(work)
             if self.is_editor and (shown := self.publisher.newly_shown):
                 for delay in await self.database(self.store.mark_shown, shown, self.now()):
                     self.metrics.freshness.labels("republished").observe(delay)
@@ -322,13 +203,13 @@ class Pipeline:
 
     async def brief(self) -> int:
         """Make the briefings whose time has come and send what waits to be sent; how many were made."""
-        made = await self.briefing.make_due()
-        await self.briefing.send_waiting()
+        made = await self.parts.briefing.make_due()
+        await self.parts.briefing.send_waiting()
         return made
 
     async def announce(self) -> int:
         """Begin to tell hubs and subscribers which of our feeds changed; of how many feeds hubs are told."""
-        await self.distributor.tick()
+        await self.parts.distributor.tick()
         return await self.announcer.tick()
 
     async def archive(self) -> int:
@@ -336,7 +217,7 @@ class Pipeline:
         made = 0
         while True:
             async with self._editing:
-                printed = await asyncio.get_running_loop().run_in_executor(self._printer, self.publisher.next_archive)
+                printed = await self.parts.print(self.publisher.next_archive)
             if printed is None:
                 return made
             made += await self.database(self.store.save_archive, printed)
@@ -401,22 +282,3 @@ class Pipeline:
 
     def _progressed(self, stage: str) -> None:
         self.progress[stage] = utc_now()
-
-
-def fetch_policy(config: Config) -> FetchPolicy:
-    """How to ask, by this configuration. Without a contact the site's own address says who asks."""
-    rules = config.fetch
-    return FetchPolicy(
-        timeout=rules.timeout.total_seconds(),
-        max_body=rules.max_body,
-        max_redirects=rules.max_redirects,
-        contact=rules.contact or config.site.public_url,
-        allow_networks=tuple(str(network) for network in rules.allow_networks),
-        concurrency=config.polling.concurrency,
-    )
-
-
-def callback_policy(config: Config) -> FetchPolicy:
-    """How to ask subscribers' callbacks: as we ask everybody, with less patience."""
-    policy = fetch_policy(config)
-    return replace(policy, timeout=min(policy.timeout, PATIENCE), concurrency=QUESTIONS + DELIVERIES)

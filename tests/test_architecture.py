@@ -57,6 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "corrector",
         "publisher",
         "views",
+        "parts",
         "pipeline",
         "status",
         "explain*",

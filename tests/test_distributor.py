@@ -82,7 +82,7 @@ class Desk:
     async def beat(self, later: timedelta = timedelta(0)) -> None:
         self.clock.at += later
         await self.pipeline.announce()
-        await self.pipeline.distributor.wait()
+        await self.pipeline.parts.distributor.wait()
 
     async def subscribed(self, **fields: str) -> None:
         await self.publish(ONE)
@@ -122,7 +122,7 @@ def a_service(folder: Path, origin: Origin, **settings: Any) -> Service:
 async def a_desk(service: Service, origin: Origin, subscriber: Subscriber, clock: Clock) -> AsyncIterator[Desk]:
     config = configuration.load(service.config, {})
     async with Pipeline.opened(config, log(), parsers=1, now=clock) as pipeline:
-        site = PublicSite(pipeline.publisher.shelf, hub=pipeline.reception)
+        site = PublicSite(pipeline.publisher.shelf, hub=pipeline.parts.reception)
         listener = await listen(site, str(config.site.listen), taker=site)
         try:
             yield Desk(service, pipeline, origin, subscriber, clock)
@@ -440,7 +440,7 @@ def test_a_host_that_is_down_is_asked_once_for_all_of_its_callbacks(tmp_path):
 
 def test_so_many_subscriptions_and_no_more(tmp_path):
     async def test(desk: Desk) -> list[int]:
-        desk.pipeline.reception._room = Room(waiting=3, waiting_of_host=2, subscribers=2, subscribers_of_host=2)
+        desk.pipeline.parts.reception._room = Room(waiting=3, waiting_of_host=2, subscribers=2, subscribers_of_host=2)
         await desk.publish(ONE)
         statuses = [(await desk.ask(callback=f"/cb{number}"))[0] for number in range(3)]
         statuses.append((await desk.ask(callback="https://one.example/cb"))[0])

@@ -30,7 +30,7 @@ def test_a_push_and_a_poll_of_one_feed_are_never_under_way_together(tmp_path):
         await desk.push(TWO)
         desk.clock.at += timedelta(hours=12)
         before = len(desk.origin.asked)
-        read, _ = await asyncio.gather(desk.pipeline.pushes.read(), desk.pipeline.poll_due())
+        read, _ = await asyncio.gather(desk.pipeline.parts.pushes.read(), desk.pipeline.poll_due())
         await desk.pipeline.poller.wait()
         return read, len(desk.origin.asked) - before
 
@@ -41,7 +41,7 @@ def test_a_push_waits_where_it_is_us_who_cannot_read(tmp_path, monkeypatch):
     async def test(desk: Desk) -> tuple[int, set[str]]:
         await desk.subscribed(ONE)
         await desk.push(TWO)
-        workers, parse = desk.pipeline.workers, desk.pipeline.workers.parse
+        workers, parse = desk.pipeline.parts.workers, desk.pipeline.parts.workers.parse
 
         async def broken(*_: Any) -> ParseFailed:
             return ParseFailed(FailureReason.INTERNAL, "the parse children are being stopped")

@@ -153,7 +153,7 @@ def test_a_site_whose_host_wants_patience_is_asked_later(tmp_path):
                 for _ in range(2):
                     await pipeline.poll(await pipeline.feeds_to_poll((), everything=True))
                 impatient: Any = Impatient()
-                store, database, workers = pipeline.store, pipeline.database, pipeline.workers
+                store, database, workers = pipeline.store, pipeline.database, pipeline.parts.workers
                 async with Fetcher(FetchPolicy()) as fetcher:
                     assert await Rediscovery(store, database, impatient, fetcher, workers, log(), clock).tick() == 1
                 before = pipeline.store.feeds()[0].memory.get("discovery")

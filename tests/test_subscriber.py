@@ -321,7 +321,7 @@ def test_a_store_that_is_away_for_a_beat_costs_no_subscription(tmp_path, monkeyp
     async def test(desk: Desk) -> PushState | None:
         await desk.poll(ONE)
         await desk.reconfigure(websub={"subscribe": True})
-        desk.pipeline.subscriber._unsettled[desk.feed().feed_id] = Offer((desk.hub.url,), desk.topic)
+        desk.pipeline.parts.subscriber._unsettled[desk.feed().feed_id] = Offer((desk.hub.url,), desk.topic)
 
         def away(*_: Any) -> None:
             raise StoreError("news.db: away")
