@@ -93,7 +93,7 @@ deb-check: ## install, upgrade, remove and purge that package in a root of its o
 	if command -v lintian > /dev/null; then lintian --fail-on error,warning "$$(ls -t dist/bmn_*.deb | head -n 1)"; fi
 
 fuzz: dev ## look for documents, addresses and configurations that break us (MINUTES=10)
-	@BMN_FUZZ_MINUTES=$(or $(MINUTES),10) nice $(PYTEST) -m soak --timeout 36000 tests/test_fuzz.py $(ARGS)
+	@BMN_FUZZ_MINUTES=$(or $(MINUTES),10) nice $(PYTEST) -m soak -s --timeout 36000 tests/test_fuzz.py $(ARGS)
 
 clean: ## remove .venv, caches and what was built; var/ (the database) stays
 	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

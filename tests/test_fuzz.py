@@ -9,7 +9,9 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,47 +44,68 @@ TOKENS = [
 ]
 
 
-def mutants(seeds: list[bytes], tokens: list[bytes], minutes: float, least: int = 200) -> Iterator[bytes]:
-    """Changed, cut, doubled and crossed documents until time is up, `least` at any rate."""
-    dice = random.Random(SEED)
-    end = time.monotonic() + minutes * 60
-    made = 0
-    while made < least or time.monotonic() < end:
-        made += 1
-        data = bytearray(dice.choice(seeds))
-        for _ in range(dice.choice((1, 1, 2, 4, 16, 64))):
-            at = dice.randrange(len(data) + 1)
-            to = min(len(data), at + dice.choice((1, 2, 8, 64, 512)))
-            match dice.randrange(6):
-                case 0:
-                    data[at:at] = dice.choice(tokens)
-                case 1:
-                    data[at:to] = b""
-                case 2:
-                    data[at:at] = data[at:to] * dice.choice((2, 2, 30))
-                case 3:
-                    data[at:to] = dice.randbytes(to - at)
-                case 4:
-                    other = dice.choice(seeds)
-                    start = dice.randrange(len(other) + 1)
-                    data[at:to] = other[start : start + 300]
-                case 5 if at < len(data):
-                    data[at] ^= 1 << dice.randrange(8)
-        yield bytes(data)
+def mutant(seeds: list[bytes], tokens: list[bytes], dice: random.Random) -> bytes:
+    """A document changed, cut, doubled or crossed with another."""
+    data = bytearray(dice.choice(seeds))
+    for _ in range(dice.choice((1, 1, 2, 4, 16, 64))):
+        at = dice.randrange(len(data) + 1)
+        to = min(len(data), at + dice.choice((1, 2, 8, 64, 512)))
+        match dice.randrange(6):
+            case 0:
+                data[at:at] = dice.choice(tokens)
+            case 1:
+                data[at:to] = b""
+            case 2:
+                data[at:at] = data[at:to] * dice.choice((2, 2, 30))
+            case 3:
+                data[at:to] = dice.randbytes(to - at)
+            case 4:
+                other = dice.choice(seeds)
+                start = dice.randrange(len(other) + 1)
+                data[at:to] = other[start : start + 300]
+            case 5 if at < len(data):
+                data[at] ^= 1 << dice.randrange(8)
+    return bytes(data)
 
 
-def tried(folder: Path, name: str, data: bytes, check: Callable[[bytes], None]) -> None:
-    """Run the check; what fails or takes long is left in a file that says how to go on."""
-    began = time.thread_time()
-    try:
-        check(data)
+@dataclass
+class Hunt:
+    """Tries mutants until time is up, `least` at any rate; goes on after what broke, and keeps one of each kind."""
+
+    name: str
+    folder: Path
+    minutes: float
+    least: int = 200
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def tries(self, seeds: list[bytes], tokens: list[bytes], check: Callable[[bytes], None]) -> None:
+        """Raises AssertionError with a file for everything that broke."""
+        dice = random.Random(SEED)
+        end = time.monotonic() + self.minutes * 60
+        made = 0
+        while made < self.least or time.monotonic() < end:
+            made += 1
+            self._try(mutant(seeds, tokens, dice), check)
+        print(f"\n{self.name}: {made} mutants, {len(self.broken)} ways to break (seed {SEED})")
+        assert not self.broken, self.broken
+
+    def _try(self, data: bytes, check: Callable[[bytes], None]) -> None:
+        began = time.thread_time()
+        try:
+            check(data)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self._keep(f"{type(error).__name__} in {where.name}:{where.lineno}", data)
         took = time.thread_time() - began
-        assert took < SLOW, f"took {took:.1f} s"
-    except BaseException as error:
-        left = folder / f"{name}.broken"
-        left.write_bytes(data)
-        error.add_note(f"seed {SEED}: {len(data)} bytes are in {left}")
-        raise
+        if took > SLOW:
+            self._keep(f"over {SLOW:.0f} s", data)
+
+    def _keep(self, kind: str, data: bytes) -> None:
+        if kind not in self.broken:
+            left = self.folder / f"{self.name}-{len(self.broken)}.broken"
+            left.write_bytes(data)
+            self.broken[kind] = f"{len(data)} bytes in {left}"
+            print(f"\n{self.name}: {kind}, {self.broken[kind]} (seed {SEED})")
 
 
 @pytest.fixture
@@ -134,8 +157,7 @@ def config_ends_well(file: Path) -> Callable[[bytes], None]:
 @pytest.mark.soak
 def test_no_document_breaks_the_parser(root: Path, findings: Path) -> None:
     seeds = [path.read_bytes() for path in sorted((root / "tests" / "data" / "feeds").iterdir())]
-    for document in mutants(seeds, TOKENS, MINUTES / 2):
-        tried(findings, "document", document, parse_ends_well)
+    Hunt("document", findings, MINUTES / 2).tries(seeds, TOKENS, parse_ends_well)
 
 
 @pytest.mark.soak
@@ -166,8 +188,7 @@ def test_no_address_breaks_its_canonical_form(findings: Path) -> None:
         b".",
         b"\xe3\x80\x82",
     ]
-    for address in mutants(seeds, tokens, MINUTES / 4, least=5000):
-        tried(findings, "address", address, address_ends_well)
+    Hunt("address", findings, MINUTES / 4, least=5000).tries(seeds, tokens, address_ends_well)
 
 
 @pytest.mark.soak
@@ -205,5 +226,4 @@ def test_no_file_breaks_the_configuration(root: Path, findings: Path, tmp_path: 
         b"(?P<",
         b"null",
     ]
-    for text in mutants(seeds, tokens, MINUTES / 4):
-        tried(findings, "config", text, config_ends_well(tmp_path / "aggregator.yaml"))
+    Hunt("config", findings, MINUTES / 4).tries(seeds, tokens, config_ends_well(tmp_path / "aggregator.yaml"))
