@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -199,6 +200,8 @@ def main(report: str) -> None:
                 if pid == 0:
                     try:
                         live(config, log, Countdown(order, lines))
+                    except BaseException:
+                        os.write(log, traceback.format_exc().encode())
                     finally:
                         os._exit(1)
                 death = os.pidfd_open(pid)
