@@ -14,7 +14,10 @@ from aggregator.pipeline import utc_now
 from aggregator.stories.classify import Sectioner
 from aggregator.stories.learn import LEAST, Report, learnt
 
-_TAKEN_UP = "a running daemon takes it up on reload (SIGHUP)"
+_TAKEN_UP = (
+    "a running daemon takes it up on reload (SIGHUP); stories filed before stay where they are until they grow: "
+    "'bmn rules apply --since 7d' files those of a week anew, and moves what is clearly better elsewhere"
+)
 
 
 def train(options: argparse.Namespace, console: Console) -> int:

@@ -53,6 +53,7 @@ def test_corrections_are_learnt_kept_by_version_and_rolled_back(service):
     assert done.returncode == 0
     assert "version 1 is in use" in done.stdout
     assert "SIGHUP" in done.stderr
+    assert "bmn rules apply --since 7d" in done.stderr
     assert json.loads(bmn(service, "train", "--corrections", "--json").stdout)["version"] == 2
     assert json.loads(bmn(service, "train", "--rollback", "--json").stdout) == {"rolled_back": 2, "in_use": 1}
     assert in_use(service) == 1

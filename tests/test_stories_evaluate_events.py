@@ -58,9 +58,13 @@ def test_the_texts_are_found_by_key_and_the_report_is_printed(tmp_path, monkeypa
     labels = tmp_path / "labels"
     labels.mkdir()
     (labels / "events.tsv").write_text(f"{keys[0]}\ttest\t1\tfunding\n{keys[1]}\ttest\t1\tlaunch\n")
+    (labels / "event_details.tsv").write_text(f"{keys[0]}\tfresh\tfunding\tQuillon\t-\t12e6 USD\tSeries A\t-\n")
     monkeypatch.setattr(evaluate_events, "LABELS_DIR", labels)
     assert evaluate_events.main(["--data", str(tmp_path), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["test"]
+    told = json.loads(capsys.readouterr().out)
+    details = told["details"]["fresh"]
+    assert [details[field]["right"] for field in ("company", "amount", "round", "jobs")] == [1, 1, 1, 0]
+    found = told["test"]
     assert (found["funding"]["precision"], found["layoffs"]["precision"]) == (1.0, 0.0)
 
 

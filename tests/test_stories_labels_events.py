@@ -32,6 +32,12 @@ def test_funding_names_company_amount_and_round(title, company, amount, currency
         ("Fernbank to buy software firm Otterly for $10.6bn", "Fernbank", "Otterly", 10.6e9),
         ("Fernbank acquires Otterly", "Fernbank", "Otterly", None),
         ("Tollan & Sons agrees £2.7bn takeover by Northgate", "Northgate", "Tollan & Sons", 2.7e9),
+        ("Otterly acquired by Fernbank for $2B", "Fernbank", "Otterly", 2e9),
+        ("Fernbank buys AI coding startup Otterly for $6m", "Fernbank", "Otterly", 6e6),
+        ("Fernbank Acquires Majority Stake In Otterly Group", "Fernbank", "Otterly Group", None),
+        ("Fernbank Acquires 95 Pct Of Otterly", "Fernbank", "Otterly", None),
+        ("Fernbank To Sell Part Of Unit", None, None, None),
+        ("Fernbank To Acquire Marketing Firm", "Fernbank", None, None),
     ],
 )
 def test_acquisitions_name_buyer_and_target(title, buyer, target, amount) -> None:
@@ -108,6 +114,17 @@ def test_a_valuation_or_a_price_a_share_is_no_amount() -> None:
     assert said("Quillon sets $15 price for IPO")["ipo"].amount is None
 
 
+def test_what_was_earned_a_year_ago_is_no_amount() -> None:
+    title = "Quillon reports quarterly loss"
+    assert said(title, "It made a loss of 3 mln dlrs.")["earnings"].amount == 3e6
+    assert said(title, "A small loss against a profit of 828,000 dlrs a year ago.")["earnings"].amount is None
+    assert said(title, "Results were weak. Last year it had a loss of 3 mln dlrs.")["earnings"].amount is None
+
+
+def test_a_valuation_before_the_sum_does_not_hide_it() -> None:
+    assert said("Quillon valued at $11 billion in $1 billion funding round")["funding"].amount == 1e9
+
+
 def test_the_summary_confirms_and_gives_the_amount_but_no_label() -> None:
     bare = "Quillon raises $5m to map forests"
     assert said(bare) == {}
@@ -130,6 +147,7 @@ def test_the_words_that_decided_are_kept() -> None:
         ("Quillon, a maker of maps, raises $5M seed round", "Quillon"),
         ("AI Startup Quillon Labs Raises $5M Seed Round", "Quillon Labs"),
         ("Procter & Fern raises $5M seed round", "Procter & Fern"),
+        ("Northgate-backed Quillon raises $5M seed round", "Quillon"),
     ],
 )
 def test_the_company_is_cut_out_of_what_stands_before_the_verb(title, company) -> None:

@@ -1,7 +1,8 @@
 """How often the event labels are right and how many they miss: `python -m aggregator.stories.evaluate_events`.
 
 In: our labels (`labels/events.tsv`: keys, never texts) and the collections they name (`--data`). Out: for every label
-and part the counts, precision and estimated recall. Rows that may be labelled either way count neither way.
+and part the counts, precision and estimated recall; then how often names, amounts, rounds and jobs are right
+(`evaluate_event_details`). Rows that may be labelled either way count neither way.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aggregator.stories import evaluate_event_details
+from aggregator.stories.evaluate_event_details import Details, read_details
 from aggregator.stories.labels_events import headline_events
 from aggregator.stories.train import LABELS_DIR, key_of, read_jsonl
-from aggregator.types import EVENTS
+from aggregator.types import EVENTS, Event
 
 # The stream gives links, the others are known by their titles alone.
 COLLECTIONS = (
@@ -100,6 +103,16 @@ def report(data: Path, judged: Mapping[str, Judged]) -> dict[str, dict[str, dict
     return {part: scores(rows) for part, rows in sorted(parts.items())}
 
 
+def details_report(data: Path, details: Mapping[str, Details]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The scores of names and amounts in every part, on the headlines whose event was found at all."""
+    parts: dict[str, list[tuple[Details, Event]]] = {}
+    for key, title, summary in read_texts(data, details):
+        event = headline_events(title, summary).get(details[key].label)
+        if event is not None:
+            parts.setdefault(details[key].part, []).append((details[key], event))
+    return {part: evaluate_event_details.scores(rows) for part, rows in sorted(parts.items())}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -111,8 +124,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not found:
         print(f"no labelled collections in {options.data}: give --data DIR", file=sys.stderr)
         return 1
+    with (LABELS_DIR / "event_details.tsv").open(encoding="utf-8") as lines:
+        details = details_report(options.data, read_details(lines))
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(found | {"details": details}))
         return 0
     for part, labels in found.items():
         print(f"{part:8}{'fired':>8}{'right':>8}{'precision':>11}{'missed':>8}{'recall':>8}")
@@ -120,6 +135,11 @@ def main(arguments: list[str] | None = None) -> int:
             shown = ("-" if row[name] is None else row[name] for name in ("precision", "missed", "recall"))
             precision, missed, recall = shown
             print(f"  {label:12}{row['fired']:>2}{row['right']:>8}{precision:>11}{missed:>8}{recall:>8}")
+    for part, fields in details.items():
+        print(f"{part:8}{'right':>8}{'wrong':>8}{'missed':>8}{'precision':>11}{'recall':>8}")
+        for field, row in fields.items():
+            precision, recall = ("-" if row[name] is None else row[name] for name in ("precision", "recall"))
+            print(f"  {field:8}{row['right']:>6}{row['wrong']:>8}{row['missed']:>8}{precision:>11}{recall:>8}")
     return 0
 
 

@@ -85,12 +85,12 @@ FUNDING = Label(
 _DEAL = any_of("takeover buyout buy-out acquisition merger")
 _ACQUIRES = VERB + any_of(
     rf"""
-    to_acquire acquires acquired acquiring will_acquire agree(?:s|d)_to_(?:acquire|buy|purchase|take_over)
+    to_acquire acquires acquired(?!_by\b) acquiring will_acquire agree(?:s|d)_to_(?:acquire|buy|purchase|take_over)
     complete(?:s|d)?_{AN.replace(" ", "_")}(?:[\w¤-]+_){{0,2}}?(?:acquisition|takeover|purchase)_of
     announces_(?:the_)?acquisition_of closes_(?:the_|its_)?(?:[\w¤-]+_)?acquisition_of snaps_up scoops_up
     swallows takes_over to_take_over offers_to_buy makes_(?:[\w¤-]+_)?(?:offer|bid)_for"""
 )
-_BUYS = VERB + any_of("buys to_buy bought buying to_purchase purchases buys_into buys_up")
+_BUYS = VERB + any_of(r"buys to_buy bought(?!_by\b) buying to_purchase purchases buys_into buys_up")
 _SELLS = VERB + any_of("sells to_sell sold agree(?:s|d)_to_sell divests offloads")
 _AGREES = VERB + any_of(
     "strikes? struck seals? sealed signs? signed inks? agree[sd] announce[sd] completes? reaches clinches"

@@ -6,7 +6,8 @@ from __future__ import annotations
 # ("China Evergrande", "Deutsche Bank").
 STATES = frozenset(
     (
-        "us u.s. usa uk u.k. eu e.u. america britain england scotland wales ireland france germany italy spain "
+        "us u.s. u.s usa uk u.k. u.k eu e.u. e.u america britain england scotland wales ireland france germany italy "
+        "spain "
         "portugal netherlands belgium switzerland austria sweden norway denmark finland poland czechia hungary "
         "greece turkey türkiye romania bulgaria serbia russia ukraine belarus israel iran iraq syria lebanon "
         "jordan egypt qatar uae kuwait yemen oman bahrain nigeria kenya ghana ethiopia africa sudan uganda "

@@ -56,7 +56,7 @@ _SYMBOLS = _table(
 )
 _UNITS = _table(
     """
-    USD dollars dollar dlrs usd
+    USD dollars dollar dlrs dlr usd
     EUR euros euro eur
     GBP pounds stg gbp
     JPY yen

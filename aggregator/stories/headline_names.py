@@ -49,7 +49,11 @@ _ORIGINS = frozenset(
 _NATIONS = frozenset("us uk u.s. u.k.".split())  # alone they are names
 # What ends a phrase but no name: "Quillon Q4 profit", "Quillon shares".
 _RESULTS = frozenset(
-    "q1 q2 q3 q4 h1 h2 profit profits revenue revenues sales earnings results income loss losses shares stock".split()
+    (
+        "q1 q2 q3 q4 h1 h2 profit profits revenue revenues sales earnings results income loss losses shares stock ipo "
+        "stake forecast outlook guidance quarterly first-quarter second-quarter third-quarter fourth-quarter chairman "
+        "ceo boss"
+    ).split()
 )
 _ENDS = frozenset("for in from by to at after as amid over with on via and".split())
 
@@ -90,13 +94,14 @@ def name_after(headline: Headline, place: int) -> str | None:
     )
     found: list[str] = []
     passed = 0
-    for word in text.split():
+    words = text.split()
+    for number, word in enumerate(words):
         lower = word.lower()
         if (_is_name(word) and lower not in _LITTLE) or (
             found and lower in ("&", "of", "and", "de") and len(found) < MAX_NAME
         ):
             found.append(word)
-        elif found and (lower in _KINDS or found[-1].lower() in _KINDS | _ORIGINS):
+        elif found and lower not in _ENDS and _describes(found[-1], words[number:]):
             found = []  # so far it was told what kind, or where from
             passed += 1
         elif found or lower in _ENDS or passed >= _MOST_PASSED:
@@ -104,6 +109,14 @@ def name_after(headline: Headline, place: int) -> str | None:
         else:
             passed += 1
     return _trimmed(found)
+
+
+def _describes(last: str, ahead: list[str]) -> bool:
+    """Whether what was read so far only says what kind of company comes: "AI" before "coding startup Cursor"."""
+    if last.lower() in _KINDS | _ORIGINS or ahead[0].lower() in _KINDS:
+        return True
+    plain = list(takewhile(lambda word: not _is_name(word), ahead[:_MOST_PASSED]))
+    return plain[-1].lower() in _KINDS and len(plain) < len(ahead)
 
 
 def _is_name(word: str) -> bool:
@@ -126,6 +139,10 @@ def _trimmed(words: list[str]) -> str | None:
     return None if name.lower() in _KINDS | _LITTLE | (_ORIGINS - _NATIONS) else name
 
 
+def _is_kind(word: str) -> bool:
+    return word in _KINDS or word.endswith(("-based", "-backed"))
+
+
 def _without_kind(words: list[str]) -> list[str]:
     """What stands behind the last word that says what kind of company, whose, or based where."""
     for number in range(len(words) - 1, -1, -1):
@@ -133,6 +150,6 @@ def _without_kind(words: list[str]) -> list[str]:
         is_owner = bare.endswith(("'s", "s'"))
         if is_owner and number + 1 == len(words):  # "Quillon's profit"
             words = [*words[:number], bare.removesuffix("'s").removesuffix("'")]
-        elif is_owner or ((bare.lower() in _KINDS or bare.lower().endswith("-based")) and number + 1 < len(words)):
+        elif is_owner or (number + 1 < len(words) and _is_kind(bare.lower())):
             return words[number + 1 :]
     return words

@@ -153,6 +153,26 @@ def _after(match: re.Match[str], line: Headline, group: str) -> str | None:
     return name if is_company(name) else None
 
 
+# What stands between the verb and the name of what is bought: how much of it.
+_SHARE = re.compile(
+    r"(?:(?:an?|the|its|another|all|some|about|nearly|additional|majority|minority|controlling|[\d.,]+%?|¤+) )*"
+    r"(?:(?:pct|percent|per cent) )?"
+    r"(?:(?:[\w-]+ ){0,2}?(?:stake|interest|holding|shares?|part|control) (?:in|of) |of )?"
+)
+# A line in title case that ends so tells what is bought, not how it is called.
+_NO_TARGET = re.compile(
+    any_of("unit units division subsidiary subsidiaries venture company firm part stake business assets") + "$"
+)
+
+
+def _target(match: re.Match[str], line: Headline, group: str) -> str | None:
+    """The firm that is bought, past how much of it."""
+    place = match.start(group)
+    share = _SHARE.match(line.masked, place)
+    name = name_after(line, share.end() if share else place)
+    return name if is_company(name) and not _NO_TARGET.search((name or "").lower()) else None
+
+
 _BY = re.compile(r"\bby (?:the )?")
 _TO = re.compile(r"\bto (?:the )?(?=[\w])")
 
@@ -196,8 +216,8 @@ def _acquisition(rule: Rule, match: re.Match[str], line: Headline) -> Event | No
     if "by" in groups:  # the subject is bought
         return Event("acquisition", _name_at(_BY, line, match.start("by")), before)
     if "sold" in groups:  # the subject sells
-        return Event("acquisition", _name_at(_TO, line, match.start("sold")), _after(match, line, "sold"))
-    return Event("acquisition", before, _after(match, line, "target") if "target" in groups else None)
+        return Event("acquisition", _name_at(_TO, line, match.start("sold")), _target(match, line, "sold"))
+    return Event("acquisition", before, _target(match, line, "target") if "target" in groups else None)
 
 
 def _name_at(word: re.Pattern[str], line: Headline, place: int) -> str | None:
