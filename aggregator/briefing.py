@@ -94,6 +94,7 @@ class Briefing:
             self._has_looked = True
             for lost in await self._database(self._store.unsettled_letters):
                 self._log.warning("digest_unknown", day=lost.day, to=lost.recipient, why="stopped while sending")
+                await self._database(self._store.settle_letter, lost, "unknown")
         if self._config.smtp is None:
             return 0
         server, sent = self._config.smtp.get_secret_value(), 0
@@ -120,6 +121,7 @@ class Briefing:
             return False
         except mail.MailUnknown as error:
             self._log.warning("digest_unknown", day=letter.day, to=letter.recipient, why=str(error))
+            await self._database(self._store.settle_letter, letter, "unknown")
             return False
         await self._database(self._store.settle_letter, letter, "sent")
         self._log.info("digest_sent", day=letter.day, to=letter.recipient)

@@ -300,7 +300,7 @@ letters = sa.Table(
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("day", sa.Text, primary_key=True),
     sa.Column("recipient", sa.Text, primary_key=True),
-    sa.Column("state", sa.Text, nullable=False),  # waiting, sending, sent, refused
+    sa.Column("state", sa.Text, nullable=False),  # waiting, sending, sent, refused, unknown
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("next_try_at", Time, nullable=False),
 )

@@ -184,6 +184,27 @@ def test_names_that_are_ours(host, is_ours):
     assert (FormGuard("desk.lan").refusal(headers) is None) == is_ours
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "token", "status"),
+    [
+        ("/stories", "evil.example:8081", None, 403),  # a name pointed at us: its page would read ours
+        ("/status.json", "evil.example:8081", None, 403),
+        ("/sources.opml", "[", None, 403),
+        ("/stories", "127.0.0.1:8081", None, 200),
+        ("/stories", "localhost", None, 200),
+        ("/stories", "desk.example", "s3cret", 200),  # the password is kept by name
+        ("/metrics", "bmn.monitoring.internal:8081", None, 200),
+        ("/readyz", "bmn.monitoring.internal:8081", None, 200),
+        ("/healthz", "bmn.monitoring.internal:8081", None, 200),
+    ],
+)
+def test_without_a_password_pages_are_read_by_our_own_names_alone(target, host, token, status):
+    headers = {"Host": host} | ({"Authorization": f"Bearer {token}"} if token else {})
+    ((got, _, said),) = Desk(token).ask(("GET", target, None, headers))
+    assert got == status
+    assert (status == 200) != ("set admin.token" in said)
+
+
 def test_tokens_differ_by_process():
     assert FormGuard().token != FormGuard().token
 

@@ -32,6 +32,7 @@ from aggregator.publish.pages import HTML_TYPE, SHOWN, Pages, static_files
 from aggregator.types import LABELS
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_NUMBERS = ("/metrics", "/readyz")  # what monitoring asks by any name; nothing of a source is in them
 _STATIC = static_files()
 _STORIES = "/stories"
 _CHALLENGE = 'Bearer realm="bmn admin", Basic realm="bmn admin", charset="UTF-8"'
@@ -70,6 +71,8 @@ class AdminSite:
             return plain(401, "a bearer token is wanted here", (("WWW-Authenticate", _CHALLENGE),))
         if method == "POST":
             return self._guard.refusal(headers)
+        if path not in _NUMBERS and (refusal := self._guard.misnamed(headers)) is not None:
+            return refusal
         if path == _STORIES and takes_forms:
             return None
         if path in _STATIC:

@@ -2,7 +2,8 @@
 
 A browser sends along what it knows of our password, whoever wrote the page. So a form must carry the token that our own
 page gave it, come from our own origin where the browser says from which, and be sent to a name that is ours: a page
-whose name was pointed at this address could read the token otherwise.
+whose name was pointed at this address could read the token otherwise. For the same reason no page is read by such a name
+while no password guards it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,14 @@ class FormGuard:
         if origin is not None and origin.lower().partition("://")[2] != host.lower():
             return plain(403, "this form was sent by another site's page")
         return None
+
+    def misnamed(self, headers: Mapping[str, str]) -> Answer | None:
+        """Why this page may not be read by the name it was asked for; None where it may. Programs that name no host are
+        no browsers."""
+        host = headers.get("Host", "")
+        if self._host is None or not host or _is_ours(host, self._host):
+            return None
+        return plain(403, "this page is for localhost or a plain address; set admin.token to read it by another name")
 
     def fields(self, body: bytes) -> Mapping[str, str] | Answer:
         """What the form says, or the answer to one without our token."""

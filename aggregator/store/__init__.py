@@ -631,7 +631,7 @@ class Store:
             return digests.take_letter(connection, now)
 
     def settle_letter(self, letter: Letter, state: str, next_try_at: datetime | None = None) -> None:
-        """What became of a letter that was taken: sent, refused, or waiting until `next_try_at`."""
+        """What became of a letter that was taken: sent, refused, unknown, or waiting until `next_try_at`."""
         with self._edit() as connection:
             digests.settle_letter(connection, letter, state, next_try_at)
 

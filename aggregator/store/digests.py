@@ -13,6 +13,7 @@ from aggregator.store.engine import insert_new
 from aggregator.store.rows import micros, moment
 
 WAITING, SENDING, SENT, REFUSED = "waiting", "sending", "sent", "refused"
+UNKNOWN = "unknown"  # nobody can know whether it arrived: it was sent, and no answer came
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class KeptDigest:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A digest on its way to one address. `state` is waiting, sending, sent or refused; `tries` count from 0."""
+    """A digest on its way to one address. `state` is waiting, sending, sent, refused or unknown; `tries` count from 0."""
 
     kind: str
     day: str
@@ -102,7 +103,7 @@ def take_letter(connection: sa.Connection, now: datetime) -> Letter | None:
 
 
 def settle_letter(connection: sa.Connection, letter: Letter, state: str, next_try_at: datetime | None = None) -> None:
-    """What became of a letter that was taken: SENT, REFUSED, or WAITING until `next_try_at`."""
+    """What became of a letter that was taken: SENT, REFUSED, UNKNOWN, or WAITING until `next_try_at`."""
     values: dict[str, object] = {"state": state, "tries": letter.tries + 1}
     if next_try_at is not None:
         values["next_try_at"] = micros(next_try_at)
