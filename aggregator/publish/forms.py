@@ -2,8 +2,8 @@
 
 A browser sends along what it knows of our password, whoever wrote the page. So a form must carry the token that our own
 page gave it, come from our own origin where the browser says from which, and be sent to a name that is ours: a page
-whose name was pointed at this address could read the token otherwise. For the same reason no page is read by such a name
-while no password guards it.
+whose name was pointed at this address could read the token otherwise. For the same reason no page is read by such a
+name while no password guards it.
 """
 
 from __future__ import annotations

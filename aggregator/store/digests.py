@@ -29,7 +29,8 @@ class KeptDigest:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A digest on its way to one address. `state` is waiting, sending, sent, refused or unknown; `tries` count from 0."""
+    """A digest on its way to one address. `state` is waiting, sending, sent, refused or unknown; `tries` count from
+    0."""
 
     kind: str
     day: str
