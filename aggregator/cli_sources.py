@@ -139,7 +139,7 @@ async def _found(config: Config, url: str) -> tuple[FoundFeed, ...]:
         if declared := feed_links(page.body, page.final_url):
             return declared
         for guess in guesses(page.final_url):
-            answer = await fetcher.fetch(FetchRequest(guess))
+            answer = await fetcher.fetch(FetchRequest(guess, configured_url=url))
             if isinstance(answer, Fetched) and (feed := await _as_feed(workers, answer)) is not None:
                 return (feed,)
         return ()

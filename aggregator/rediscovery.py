@@ -58,7 +58,7 @@ class Rediscovery:
 
         if feed.site_url is None or await self._database(self._store.remember, feed.feed_id, claim) is None:
             return
-        page = await self._fetch(feed.site_url)
+        page = await self._fetch(feed.site_url, feed)
         if page is None:  # its host wants patience, or is another process's: next time
             await self._database(self._store.remember, feed.feed_id, lambda state: _unasked(state, feed))
             return
@@ -85,13 +85,13 @@ class Rediscovery:
         fresh = [url for url in dict.fromkeys(candidates) if url not in (feed.url, feed.current_url)]
         found: list[tuple[bool, str]] = []
         for url in fresh[:_CANDIDATES]:
-            document = await self._fetch(url)
+            document = await self._fetch(url, feed)
             if isinstance(document, Fetched) and (parsed := await self._parsed(document)) is not None:
                 found.append((parsed.title != feed.title, document.final_url))
         return tuple(url for _, url in sorted(found, key=lambda pair: pair[0]))
 
-    async def _fetch(self, url: str) -> FetchOutcome | None:
-        request = FetchRequest(url, proxy=self._poller.proxy)
+    async def _fetch(self, url: str, feed: FeedState) -> FetchOutcome | None:
+        request = FetchRequest(url, proxy=self._poller.proxy, configured_url=feed.url)
         return await self._poller.turns.ask(url, lambda: self._fetcher.fetch(request))
 
     async def _parsed(self, document: Fetched) -> ParsedFeed | None:

@@ -198,7 +198,9 @@ class Subscriber:
         mode = "unsubscribe" if question.state is PushState.LEAVING else "subscribe"
         form = websub.form(question, self._callback + token)
         hub, proxy = question.hub_url, self._poller.proxy
-        answer = await self._poller.turns.ask(hub, lambda: self._fetcher.post(hub, form, proxy))
+        source = await self._database(self._store.source, question.feed_id)
+        configured_url = source.url if source else ""
+        answer = await self._poller.turns.ask(hub, lambda: self._fetcher.post(hub, form, proxy, configured_url))
         if answer is None:
             before = changed[0]
             await self._change(token, lambda old: websub.not_asked(old, before, now), now)

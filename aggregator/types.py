@@ -118,13 +118,15 @@ class FeedState:
 class FetchRequest:
     """One question to an origin. `headers` (secrets among them) go to the origin (scheme, host, port) of `url` alone,
     never after a redirect elsewhere. `proxy` is a URL or None for a direct connection. `validated_url` is where the
-    validators came from if a redirect led there; they are not sent elsewhere (None: they are sent along the way)."""
+    validators came from if a redirect led there; they are not sent elsewhere (None: they are sent along the way).
+    `configured_url` is the operator's address of the source on whose behalf we ask, None where `url` is it."""
 
     url: str
     validators: Validators = Validators()
     headers: tuple[tuple[str, str], ...] = ()
     proxy: str | None = None
     validated_url: str | None = None
+    configured_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,9 @@ STAGES: dict[str, tuple[str, ...]] = {
 
 # Who may import what: packages of weight have one home, so that they can be replaced there.
 IMPORTERS: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("ingest.fetch", "publish.serve"),
-    "multidict": ("ingest.fetch", "publish.serve"),
+    "aiohttp": ("ingest.fetch", "ingest.connections", "publish.serve"),
+    "aiohappyeyeballs": ("ingest.connections",),
+    "multidict": ("ingest.fetch", "ingest.connections", "publish.serve"),
     "yarl": ("ingest.fetch", "publish.serve"),
     "uvloop": ("scheduler", "cli*"),
     "apscheduler": ("scheduler",),
@@ -117,6 +118,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("store*", "schema"),
     "socket": (
         "ingest.fetch",
+        "ingest.names",
         "ingest.addresses",  # reads addresses, opens nothing
         "publish.serve",
         "daemon",  # sd_notify: a datagram to systemd
@@ -125,7 +127,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
         "store.engine",  # the host's name, for the lock file
         "demo",  # binds the newsroom's port before a configuration can name it; serve listens on it
     ),
-    "ssl": ("ingest.fetch", "publish.serve", "mail"),
+    "ssl": ("ingest.fetch", "ingest.connections", "publish.serve", "mail"),
     "http.client": (),
     "http.server": (),
     "urllib.request": (),

@@ -24,7 +24,7 @@ from service import wait_for as wait_so_long
 
 from aggregator import config as configuration
 from aggregator.daemon import log
-from aggregator.ingest import fetch
+from aggregator.ingest import names
 from aggregator.pipeline import Pipeline
 from aggregator.publish.serve import listen
 from aggregator.publish.site import PublicSite
@@ -327,12 +327,12 @@ def test_a_private_callback_is_refused_however_it_is_spelt(tmp_path):
 
 
 def test_a_name_that_leads_inside_is_not_asked(tmp_path, monkeypatch):
-    real = fetch._look_up
+    real = names._look_up
 
-    def look_up(host: str, port: int, family: Any) -> Any:
-        return real("127.0.0.1", port, family) if host == "harmless.example" else real(host, port, family)
+    def look_up(host: str) -> Any:
+        return real("127.0.0.1" if host == "harmless.example" else host)
 
-    monkeypatch.setattr(fetch, "_look_up", look_up)
+    monkeypatch.setattr(names, "_look_up", look_up)
 
     async def test(desk: Desk) -> tuple[tuple[int, int], int, float]:
         await desk.publish(ONE)

@@ -19,6 +19,7 @@ from test_workers import SMALL
 
 from aggregator import config as configuration
 from aggregator.daemon import log
+from aggregator.ingest import names
 from aggregator.ingest.hosts import HostState, turn
 from aggregator.pipeline import Pipeline
 from aggregator.types import FailureReason, ParsedFeed, ParseFailed
@@ -96,16 +97,14 @@ def test_a_host_is_not_left_alone_for_the_day_that_its_clock_lost():
 
 
 def test_while_dns_is_gone_what_was_published_stays_and_it_goes_on_afterwards(tmp_path, monkeypatch):
-    import aggregator.ingest.fetch as module
-
     is_gone = False
 
-    def look_up(host: str, port: int, family: int) -> list[object]:
+    def look_up(host: str) -> list[object]:
         if is_gone:
             raise socket.gaierror(socket.EAI_AGAIN, "temporary failure in name resolution")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
 
-    monkeypatch.setattr(module, "_look_up", look_up)
+    monkeypatch.setattr(names, "_look_up", look_up)
 
     async def use(pipeline: Pipeline, origin: Origin, clock: AClock) -> None:
         nonlocal is_gone
@@ -115,7 +114,7 @@ def test_while_dns_is_gone_what_was_published_stays_and_it_goes_on_afterwards(tm
         assert await due(pipeline) == 1
         before = published(pipeline)
         is_gone = True
-        pipeline.poller._fetcher._sessions[False].connector.clear_dns_cache()
+        pipeline.poller._fetcher._names.forget()
         clock.now += DAY
         assert await due(pipeline) == 1
         (feed,) = pipeline.store.feeds()

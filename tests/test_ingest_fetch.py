@@ -18,6 +18,7 @@ import pytest
 import uvloop
 from origin import Answer, Asked, Origin, conditional, gzipped, redirect
 
+from aggregator.ingest import names
 from aggregator.ingest.coding import STEP, Body, BodyError
 from aggregator.ingest.fetch import Fetcher, FetchPolicy
 from aggregator.types import FailureReason, Fetched, FetchFailed, FetchOutcome, FetchRequest, NotModified, Validators
@@ -296,17 +297,12 @@ def test_redirects_inside_are_refused_and_say_how_to_allow_them():
 def test_a_name_with_addresses_inside_and_out_of_bounds_is_refused_as_a_whole_or_reached_outside(monkeypatch):
     """What counts is the address a socket is made for, not what a look-up said a moment ago."""
     answers = iter(["127.0.0.1", "127.0.0.2"])
-    import aggregator.ingest.fetch as module
-
-    def look_up(host, port, family):
-        return [(2, 1, 6, "", (next(answers), port))]
-
-    monkeypatch.setattr(module, "_look_up", look_up)
+    monkeypatch.setattr(names, "_look_up", lambda host: [(2, 1, 6, "", (next(answers), 0))])
 
     async def test(origin, fetcher):
         origin.script("/", Answer(body=RSS, close=True))
         first = await fetcher.fetch(FetchRequest(origin.url("/", host="rebind.example")))
-        fetcher._sessions[False].connector.clear_dns_cache()
+        fetcher._names.forget()
         async with Origin(host="127.0.0.2", port=origin.port) as canary:
             second = await fetcher.fetch(FetchRequest(origin.url("/", host="rebind.example")))
             return first, second, canary.connections

@@ -208,6 +208,24 @@ def test_a_hub_inside_our_network_is_not_asked(tmp_path):
     assert at_a_desk(tmp_path, test) == "http://10.1.2.3/hub"
 
 
+def test_a_hub_is_asked_on_behalf_of_the_source_that_named_it(tmp_path, monkeypatch):
+    """What the fetcher lets such a question reach is tested with it (test_ingest_connections)."""
+
+    async def test(desk: Desk) -> list[Any]:
+        fetcher, asked = desk.pipeline.poller._fetcher, []
+        post = fetcher.post
+
+        async def watched(url: str, form: Any, proxy: Any, configured_url: str) -> Any:
+            asked.append((url == desk.hub.url, configured_url == desk.topic))
+            return await post(url, form, proxy, configured_url)
+
+        monkeypatch.setattr(fetcher, "post", watched)
+        await desk.subscribed(ONE)
+        return asked
+
+    assert at_a_desk(tmp_path, test) == [(True, True)]
+
+
 # ---------------------------------------------------------------- the life of a subscription
 
 

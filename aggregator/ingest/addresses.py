@@ -8,7 +8,8 @@ spelling nor a DNS answer that changes in between leads inside. Tables: the IANA
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -74,6 +75,38 @@ _TRANSLATED = IPv6Network("::ffff:0:0:0/96")  # RFC 2765, stateless translation
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a question may lead: to public addresses, and where `is_inside` also into the operator's `networks`.
+
+    Inside is whose own address, as the operator wrote it, lies there. What a document, a redirect or a hub names counts
+    for nothing: a stranger's feed must not learn its way in from the exception made for the operator's own.
+    """
+
+    networks: tuple[Network, ...] = ()
+    is_inside: bool = False
+
+    def refusal(self, address: Address) -> str | None:
+        """Why we must not connect to `address`, a line for a person; None if we may."""
+        return self._worded(address, lambda allowed: refusal(address, allowed))
+
+    def spelled_refusal(self, host: str) -> str | None:
+        """The same for what `host` spells; None for names, which cannot be judged by their spelling."""
+        return self._worded(host, lambda allowed: spelled_refusal(host, allowed))
+
+    def _worded(self, what: object, judge: Callable[[Sequence[Network]], str | None]) -> str | None:
+        kind = judge(self.networks if self.is_inside else ())
+        if kind is None:
+            return None
+        is_closed_to_us = not self.is_inside and judge(self.networks) is None
+        why = "which fetch.allow_networks opens to its own sources alone" if is_closed_to_us else SEE
+        return f"{REFUSED}: {what} is {kind}, {why}"
+
+
+REFUSED = "address not allowed"
+SEE = "see fetch.allow_networks"
+
+
 def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
     """What kind of address this is if we must not connect to it ("loopback", "private" …), None if we may.
 
@@ -125,6 +158,11 @@ def literal_address(host: str) -> Address | None:
         return IPv4Address(socket.inet_aton(bare))
     except OSError:
         return None
+
+
+def is_allowed(address: Address, allowed: Sequence[Network]) -> bool:
+    """Whether the address, or one that it carries, lies in the networks that the operator allows."""
+    return _is_within(address, allowed) or any(_is_within(inner, allowed) for inner in embedded(address))
 
 
 def is_local_host(host: str, allowed: Sequence[Network]) -> bool:

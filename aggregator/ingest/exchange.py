@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote, urldefrag, urlsplit
 
 from aggregator.ingest.challenge import challenger
@@ -82,6 +83,41 @@ class Trail:
         self.url = url
 
 
+class Target(NamedTuple):
+    """Where a request goes: an address taken apart. `path` goes with its query, `authority` is what Host says."""
+
+    is_tls: bool
+    host: str
+    port: int
+    path: str
+    authority: str
+
+
+def target_of(url: str) -> Target:
+    """`url`, which must be as `urls.http_url` gives it, taken apart."""
+    scheme, _, rest = url.partition("://")
+    netloc, slash, path = rest.partition("#")[0].partition("/")
+    is_tls = scheme == "https"
+    if netloc.startswith("["):
+        host, _, port = netloc[1:].partition("]")
+        port = port[1:]
+    else:
+        host, _, port = netloc.partition(":")
+        if host.endswith("."):
+            netloc = host.rstrip(".") + netloc[len(host) :]
+    return Target(is_tls, host, int(port) if port else 443 if is_tls else 80, slash + path, netloc)
+
+
+def get_head(target: Target, headers: Mapping[str, str]) -> bytes:
+    """A GET as it goes out. Raises ValueError where a name or value would end its line and begin another."""
+    lines = [f"GET {target.path} HTTP/1.1\r\nHost: {target.authority}\r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
+    head = "".join(lines)
+    if head.count("\n") > len(lines) + 1 or head.count("\r") > len(lines) + 1 or "\0" in head:
+        raise ValueError("a line break or a null byte in what would be sent as a header")
+    return (head + "\r\n").encode("utf-8")
+
+
 def request_headers(request: FetchRequest, url: str, user_agent: str) -> dict[str, str]:
     """What goes out to `url` on behalf of `request`: its own headers to its own origin alone, validators to the
     document they are of, and to both alike who we are."""
@@ -134,6 +170,11 @@ def refusal(status: int, reason: str, headers: Mapping[str, str], page: bytes) -
         return Refused(FailureReason.BLOCKED, f"{status}: {who} challenge page", status, headers)
     said = f"{status}: {_ADVICE.get(status) or ' '.join(reason.split())[:80] or 'no document'}"
     return Refused(FailureReason.BLOCKED if status in (403, 429) else FailureReason.HTTP, said, status, headers)
+
+
+def one_line(what: object) -> str:
+    """What an exception says, on one line of bounded length."""
+    return " ".join(str(what).split())[:200] or type(what).__name__
 
 
 def _repeatable(value: str | None) -> str | None:

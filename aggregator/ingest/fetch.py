@@ -2,7 +2,8 @@
 are posted to hubs, documents to subscribers.
 
 Whatever an origin does is a value, never an exception. `polling` decides when to ask and what to make of the answer,
-`exchange` what is said on the wire, `addresses` where we may connect to, `coding` how bytes become a document.
+`exchange` what is said on the wire, `addresses` where we may connect to, `coding` how bytes become a document. Feeds
+are asked over `connections`; what goes through a proxy or brings something along goes through aiohttp's session.
 Choices and what was measured: docs/decisions/fetching.md.
 """
 
@@ -12,34 +13,40 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from aggregator.ingest import addresses
+from aggregator.ingest.addresses import Reach
 from aggregator.ingest.challenge import LOOK_AT, challenger, looks_like_html
 from aggregator.ingest.coding import STEP, Body, BodyError
+from aggregator.ingest.connections import KEEP_ALIVE, MAX_FIELD, Connections
 from aggregator.ingest.exchange import (
     DOCUMENT,
     REDIRECT,
     Refused,
     Trail,
+    get_head,
     needs_body,
+    one_line,
     plain_headers,
     refusal,
     request_headers,
+    target_of,
     validators,
 )
+from aggregator.ingest.names import Names
 from aggregator.types import (
     Answered,
     FailureReason,
@@ -53,11 +60,8 @@ from aggregator.types import (
 from aggregator.urls import http_url
 
 VERSION = "0.1"
-_DNS_THREADS = 16  # getaddrinfo blocks; a name server that is down must not hold up everyone else
-_REFUSED_ADDRESS = "address not allowed"  # the words survive aiohttp's wrapping of errors; their types do not
 _LARGE = 1024 * 1024  # bytes; few feeds are, and only so many such bodies at a time bound our memory
 _LARGE_AT_A_TIME = 8
-_KEEP_ALIVE = 5.0  # seconds: the feeds of one host follow each other faster; an idle connection holds 15 kB and a file
 _SMALL = 16384  # bytes of a redirect's body worth reading to keep the connection
 _SAID = 500  # bytes of the answer to a post that a person may want to read
 
@@ -93,8 +97,9 @@ class Fetcher:
         if policy.ca_file is not None:
             self._tls.load_verify_locations(policy.ca_file)
         self._large = asyncio.Semaphore(_LARGE_AT_A_TIME)
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._threads: ThreadPoolExecutor | None = None
+        self._names = Names()
+        self._connections = Connections(self._tls, self._names)
+        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
 
     def configure(self, policy: FetchPolicy) -> None:
         """Ask by this policy from the next question on; its `ca_file` counts at the start alone. Raises ValueError."""
@@ -114,9 +119,8 @@ class Fetcher:
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = None
+        self._connections.close()
+        self._names.close()
 
     async def fetch(self, request: FetchRequest, known_body: bytes | None = None) -> FetchOutcome:
         """Ask once, following redirects. `known_body` is the hash of the last body understood: the same one again is
@@ -130,40 +134,43 @@ class Fetcher:
             except Exception as error:  # the boundary: a poll that fails is a value, whatever an origin thought up
                 return _failed(error, request, trail, self._policy, perf_counter() - started)
 
-    async def post(self, url: str, form: Sequence[tuple[str, str]], proxy: str | None = None) -> Answered | FetchFailed:
-        """Post a form, as to a hub; only redirects that keep it a post (307, 308) are followed."""
+    async def post(
+        self, url: str, form: Sequence[tuple[str, str]], proxy: str | None = None, configured_url: str | None = None
+    ) -> Answered | FetchFailed:
+        """Post a form, as to a hub; only redirects that keep it a post (307, 308) are followed. `configured_url` is the
+        operator's address of the source whose document named `url`, None where the operator wrote `url` itself."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return await self._say("POST", url, headers, urlencode(form).encode(), proxy, self._policy.max_redirects)
+        request = FetchRequest(url, headers=tuple(headers.items()), proxy=proxy, configured_url=configured_url)
+        return await self._say("POST", request, urlencode(form).encode(), self._policy.max_redirects)
 
     async def bring(
         self, url: str, body: bytes, headers: Mapping[str, str], proxy: str | None = None
     ) -> Answered | FetchFailed:
         """Post a document, as to a subscriber. No redirect is followed: whoever subscribed vouched for `url` alone."""
-        return await self._say("POST", url, headers, body, proxy, 0)
+        return await self._say("POST", FetchRequest(url, headers=tuple(headers.items()), proxy=proxy), body, 0)
 
     async def ask(self, url: str, proxy: str | None = None) -> Answered | FetchFailed:
         """The start of what stands at `url`, whatever its status. No redirect is followed, as in `bring`."""
-        return await self._say("GET", url, {}, b"", proxy, 0)
+        return await self._say("GET", FetchRequest(url, proxy=proxy), b"", 0)
 
-    async def _say(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, proxy: str | None, redirects: int
-    ) -> Answered | FetchFailed:
+    async def _say(self, method: str, request: FetchRequest, body: bytes, redirects: int) -> Answered | FetchFailed:
         async with self._slots:
             started = perf_counter()
-            trail = Trail(url)
+            trail = Trail(request.url)
             try:
                 async with asyncio.timeout(self._policy.timeout):
-                    return await self._said(method, headers, body, proxy or self._policy.proxy, trail, redirects)
+                    return await self._said(method, request, body, trail, redirects)
             except Exception as error:  # the boundary, as in `fetch`
-                return _failed(error, FetchRequest(url), trail, self._policy, perf_counter() - started)
+                return _failed(error, request, trail, self._policy, perf_counter() - started)
 
-    async def _said(
-        self, method: str, headers: Mapping[str, str], body: bytes, proxy: str | None, trail: Trail, redirects: int
-    ) -> Answered:
-        session, url, started = self._session(proxy is not None), trail.url, perf_counter()
-        sent = {"User-Agent": self._user_agent, **headers}
+    async def _said(self, method: str, request: FetchRequest, body: bytes, trail: Trail, redirects: int) -> Answered:
+        started = perf_counter()
+        proxy = request.proxy or self._policy.proxy
+        reach = await self._reach(request, proxy is not None)
+        session = self._session(proxy is not None, reach.is_inside)
+        sent = {"User-Agent": self._user_agent, **dict(request.headers)}
         for left in range(redirects, -1, -1):
-            target = self._target(trail.url, proxy is not None)
+            target = _asked_by_proxy(trail.url, reach) if proxy else URL(_checked(trail.url), encoded=True)
             content = BytesIO(body) if body else None  # in pieces: a large one must not hold the loop
             response = await session.request(
                 method, target, data=content, headers=sent, allow_redirects=False, proxy=proxy
@@ -175,7 +182,7 @@ class Fetcher:
                     continue
                 said = (await _start_of(response))[:_SAID].decode("utf-8", "replace")
                 took, answered = perf_counter() - started, plain_headers(response.headers.items())
-                return Answered(url, trail.url, response.status, answered, said, took)
+                return Answered(request.url, trail.url, response.status, answered, said, took)
             finally:
                 response.release()
         raise Refused(FailureReason.REDIRECTS, f"more than {redirects} redirects")
@@ -184,15 +191,14 @@ class Fetcher:
         self, request: FetchRequest, known_body: bytes | None, trail: Trail, started: float
     ) -> FetchOutcome:
         proxy = request.proxy or self._policy.proxy
-        session = self._session(proxy is not None)
+        reach = await self._reach(request, proxy is not None)
         for _ in range(self._policy.max_redirects + 1):
-            target = self._target(trail.url, proxy is not None)
             asked = request_headers(request, trail.url, self._user_agent)
-            response = await session.get(target, headers=asked, allow_redirects=False, proxy=proxy)
+            response = await self._get(trail.url, asked, reach, proxy)
             try:
                 if response.status not in REDIRECT:
                     return await self._answer(request, response, asked, known_body, trail, started)
-                if (response.content_length or 0) <= _SMALL and "Content-Length" in response.headers:
+                if (_length(response) or _SMALL + 1) <= _SMALL:
                     await response.content.read()
                 trail.step(response.status, response.headers.get("Location", "").strip())
             finally:
@@ -200,10 +206,17 @@ class Fetcher:
                 response.release()
         raise Refused(FailureReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")
 
+    async def _get(self, url: str, headers: Mapping[str, str], reach: Reach, proxy: str | None) -> _Response:
+        if proxy is None:
+            target = target_of(_checked(url))
+            return await self._connections.get(target, get_head(target, headers), reach)
+        session = self._session(True, reach.is_inside)
+        return await session.get(_asked_by_proxy(url, reach), headers=headers, allow_redirects=False, proxy=proxy)
+
     async def _answer(
         self,
         request: FetchRequest,
-        response: aiohttp.ClientResponse,
+        response: _Response,
         asked: dict[str, str],
         known_body: bytes | None,
         trail: Trail,
@@ -231,9 +244,9 @@ class Fetcher:
             return NotModified(request.url, trail.url, status, headers, given, trail.permanent, took)
         return Fetched(request.url, trail.url, status, headers, body, body_hash, given, trail.permanent, took)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bytes]:
+    async def _read(self, response: _Response) -> tuple[bytes, bytes]:
         """The document, decoded, and its hash. Raises BodyError where it is too large, cut short, empty, not gzip."""
-        cap, length = self._policy.max_body, response.content_length
+        cap, length = self._policy.max_body, _length(response)
         if length is not None and length > cap:
             raise BodyError(FailureReason.TOO_LARGE, f"{length} bytes announced, fetch.max_body is {cap}")
         body = Body(response.headers.get("Content-Encoding", ""), cap)
@@ -256,82 +269,125 @@ class Fetcher:
             raise BodyError(FailureReason.EMPTY, "an empty document")
         return document, body.digest()
 
-    def _target(self, url: str, is_proxied: bool) -> URL:
-        """`url` ready to be asked. Raises Refused for what is no http(s) address, or spells one we must not reach.
+    async def _reach(self, request: FetchRequest, is_proxied: bool) -> Reach:
+        """Where this request and its redirects may lead, by the address that the operator wrote."""
+        if not self._allowed:
+            return _OUTSIDE
+        url = http_url(request.url if request.configured_url is None else request.configured_url)
+        if url is None:
+            return Reach(self._allowed)
+        host = target_of(url).host
+        if addresses.is_local_host(host, self._allowed):
+            return Reach(self._allowed, True)
+        if is_proxied or addresses.literal_address(host) is not None:  # names are the proxy's to look up
+            return Reach(self._allowed)
+        try:
+            places = await self._names.places(host)
+        except OSError:  # asked for, it will say so again
+            return Reach(self._allowed)
+        return Reach(self._allowed, any(addresses.is_allowed(place.address, self._allowed) for place in places))
 
-        Where we connect ourselves the guard at the socket decides; behind a proxy only the spelling can be judged.
-        """
-        checked = http_url(url)
-        if checked is None:
-            raise Refused(FailureReason.BAD_URL, "not an http(s) address (credentials belong into the source's auth)")
-        target = URL(checked, encoded=True)
-        kind = addresses.spelled_refusal(target.raw_host or "", self._allowed) if is_proxied else None
-        if kind is not None:
-            raise Refused(FailureReason.ADDRESS, f"{_REFUSED_ADDRESS}: {target.raw_host} is {kind}")
-        return target
-
-    def _session(self, is_proxied: bool) -> aiohttp.ClientSession:
-        """The session for direct connections, guarded, or the one for proxies, whom the operator vouches for."""
-        session = self._sessions.get(is_proxied)
-        if session is not None:
-            return session
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_DNS_THREADS, "dns")
+    def _session(self, is_proxied: bool, is_inside: bool) -> aiohttp.ClientSession:
+        """A session for direct connections, guarded, or one for proxies, whom the operator vouches for. Who may go
+        inside has one of their own, as a kept connection is not judged again."""
+        key = (is_proxied, is_inside)
+        if key in self._sessions:
+            return self._sessions[key]
         connector = aiohttp.TCPConnector(
             limit=0,  # `_slots` bounds us; waiting inside the connector would eat into the deadline
             ssl=self._tls,
-            ttl_dns_cache=60,
-            resolver=_Resolver(self._threads),
-            socket_factory=None if is_proxied else self._guarded_socket,
-            keepalive_timeout=_KEEP_ALIVE,
+            use_dns_cache=False,  # `_names` has its own
+            resolver=_Resolver(self._names),
+            socket_factory=None if is_proxied else lambda info: self._guarded_socket(info, is_inside),
+            keepalive_timeout=KEEP_ALIVE,
         )
-        self._sessions[is_proxied] = aiohttp.ClientSession(
+        self._sessions[key] = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-            max_line_size=16384,
-            max_field_size=16384,
+            max_line_size=MAX_FIELD,
+            max_field_size=MAX_FIELD,
         )
-        return self._sessions[is_proxied]
+        return self._sessions[key]
 
-    def _guarded_socket(self, info: tuple[Any, ...]) -> socket.socket:
+    def _guarded_socket(self, info: tuple[Any, ...], is_inside: bool) -> socket.socket:
         """A socket for one resolved address (getaddrinfo's tuple). Raises OSError for those we must not connect to."""
         family, kind, protocol, _, peer = info
-        address = ip_address(peer[0].partition("%")[0])
-        refused = addresses.refusal(address, self._allowed)
+        refused = Reach(self._allowed, is_inside).refusal(ip_address(peer[0].partition("%")[0]))
         if refused is not None:
-            raise OSError(f"{_REFUSED_ADDRESS}: {address} is {refused}, see fetch.allow_networks")
+            raise OSError(refused)
         return socket.socket(family, kind, protocol)
 
 
-class _Resolver(AbstractResolver):
-    """getaddrinfo in threads of its own, so that slow look-ups neither wait for other work nor hold it up."""
+_OUTSIDE = Reach()
 
-    def __init__(self, threads: ThreadPoolExecutor) -> None:
-        self._threads = threads
+
+class _Response(Protocol):
+    """What is read of an answer, whether it came by `connections` or by aiohttp's session."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...
+    @property
+    def content(self) -> aiohttp.StreamReader: ...
+    def release(self) -> None: ...
+
+
+class _Resolver(AbstractResolver):
+    """Our look-ups for aiohttp's sessions."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
         return [
             ResolveResult(
-                hostname=host, host=str(peer[0]), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+                hostname=host,
+                host=str(place.peer[0]),
+                port=port,
+                family=place.family,
+                proto=place.protocol,
+                flags=socket.AI_NUMERICHOST,
             )
-            for kind, _, protocol, _, peer in found
+            for place in await self._names.places(host)
         ]
 
     async def close(self) -> None:
-        """Nothing: the threads belong to the Fetcher."""
+        """Nothing: the look-ups are the Fetcher's."""
 
 
-def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[Any]:
-    return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+def _checked(url: str) -> str:
+    """`url` ready to be asked. Raises Refused for what is no http(s) address."""
+    checked = http_url(url)
+    if checked is None:
+        raise Refused(FailureReason.BAD_URL, "not an http(s) address (credentials belong into the source's auth)")
+    return checked
 
 
-async def _start_of(response: aiohttp.ClientResponse) -> bytes:
+def _asked_by_proxy(url: str, reach: Reach) -> URL:
+    """`url` ready to be asked through a proxy. Raises Refused for one that spells an address we must not reach: what
+    names resolve to is for the proxy to refuse."""
+    target = URL(_checked(url), encoded=True)
+    refused = reach.spelled_refusal(target.raw_host or "")
+    if refused is not None:
+        raise Refused(FailureReason.ADDRESS, refused)
+    return target
+
+
+def _length(response: _Response) -> int | None:
+    """How long the body is to be by the answer's head, None where it does not say."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+async def _start_of(response: _Response) -> bytes:
     """The first bytes of an error page, decoded as far as they go; empty if they cannot be read."""
     try:
         body = Body(response.headers.get("Content-Encoding", ""), 16 * LOOK_AT)
@@ -366,30 +422,27 @@ def _as_refused(error: Exception, policy: FetchPolicy) -> Refused:
         case TimeoutError():
             return Refused(FailureReason.TIMEOUT, f"no whole answer within {policy.timeout:g} s")
         case aiohttp.ClientConnectorDNSError():
-            return Refused(FailureReason.DNS, f"name does not resolve: {_line(error.os_error)}")
+            return Refused(FailureReason.DNS, f"name does not resolve: {one_line(error.os_error)}")
         case aiohttp.ClientConnectorCertificateError():
-            return Refused(FailureReason.TLS, f"certificate not valid: {_line(error.certificate_error)}")
+            return Refused(FailureReason.TLS, f"certificate not valid: {one_line(error.certificate_error)}")
         case aiohttp.ClientConnectorSSLError():
-            return Refused(FailureReason.TLS, f"TLS handshake failed: {_line(error.os_error)}")
+            return Refused(FailureReason.TLS, f"TLS handshake failed: {one_line(error.os_error)}")
         case aiohttp.ClientHttpProxyError():
-            return Refused(FailureReason.CONNECT, f"the proxy refuses: {error.status} {_line(error.message)}")
+            return Refused(FailureReason.CONNECT, f"the proxy refuses: {error.status} {one_line(error.message)}")
         case aiohttp.ClientProxyConnectionError():
-            return Refused(FailureReason.CONNECT, f"the proxy cannot be reached: {_line(error.os_error)}")
-        case aiohttp.ClientConnectorError() if _REFUSED_ADDRESS in (why := _line(error.os_error)):
+            return Refused(FailureReason.CONNECT, f"the proxy cannot be reached: {one_line(error.os_error)}")
+        case aiohttp.ClientConnectorError() if addresses.REFUSED in (why := one_line(error.os_error)):
             return Refused(FailureReason.ADDRESS, why)
         case aiohttp.ClientConnectorError():
-            return Refused(FailureReason.CONNECT, f"cannot connect: {_line(error.os_error)}")
+            return Refused(FailureReason.CONNECT, f"cannot connect: {one_line(error.os_error)}")
         case aiohttp.InvalidURL():
             return Refused(FailureReason.BAD_URL, "not an address that can be asked")
         case aiohttp.ClientResponseError() | aiohttp.http_exceptions.HttpProcessingError():
-            return Refused(FailureReason.PROTOCOL, f"not HTTP as we know it: {_line(error.message)}")
+            return Refused(FailureReason.PROTOCOL, f"not HTTP as we know it: {one_line(error.message)}")
         case aiohttp.ServerDisconnectedError():
             return Refused(FailureReason.CONNECT, "connection closed without an answer")
         case OSError() | aiohttp.ClientError():
-            return Refused(FailureReason.CONNECT, f"connection broke: {_line(error)}")
+            return Refused(FailureReason.CONNECT, f"connection broke: {one_line(error)}")
         case _:
-            return Refused(FailureReason.INTERNAL, f"{type(error).__name__}: {_line(error)}")
+            return Refused(FailureReason.INTERNAL, f"{type(error).__name__}: {one_line(error)}")
 
-
-def _line(what: object) -> str:
-    return " ".join(str(what).split())[:200] or type(what).__name__

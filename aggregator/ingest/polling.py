@@ -71,6 +71,7 @@ def fetch_request(
         headers=headers,
         proxy=proxy,
         validated_url=validated_url if isinstance(validated_url, str) else state.current_url,
+        configured_url=state.url,
     )
 
 
