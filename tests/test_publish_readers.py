@@ -109,11 +109,12 @@ def test_newsboat_subscribes_and_lists_the_items(shelf, tmp_path, feed):
         unread = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, env=environment, capture_output=True)
     assert unread.stdout.split()[0] == b"3"
     with sqlite3.connect(tmp_path / "cache.db") as database:
-        rows = database.execute("select title, guid, content from rss_item").fetchall()
+        rows = database.execute("select title, guid, content, pubDate from rss_item").fetchall()
     database.close()
-    assert {title for title, _, _ in rows} == TITLES
-    assert all(guid.startswith("urn:uuid:") for _, guid, _ in rows)
-    assert any("Also reported by" in content for _, _, content in rows)
+    assert {title for title, _, _, _ in rows} == TITLES
+    assert all(guid.startswith("urn:uuid:") for _, guid, _, _ in rows)
+    assert any("Also reported by" in content for _, _, content, _ in rows)
+    assert {date for _, _, _, date in rows} == {round(story.published.timestamp()) for story in stories()}
 
 
 @pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
