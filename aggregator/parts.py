@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from aggregator.announcer import Announcer
+from aggregator.archivist import Archivist
 from aggregator.briefing import Briefing
 from aggregator.clock import SharedClock
 from aggregator.config import Config
@@ -65,6 +66,7 @@ class Parts:
 
     editor: Editor
     publisher: Publisher
+    archivist: Archivist
     briefing: Briefing
 
     announcer: Announcer
@@ -171,6 +173,7 @@ async def assembled(
             rediscovery=Rediscovery(store, database, poller, fetcher, workers, log, now),
             editor=Editor(store, metrics, log, now),
             publisher=publisher,
+            archivist=Archivist(store, lambda: publisher.press, log, now),
             briefing=Briefing(store, database, log, now),
             announcer=announcer,
             reception=Reception(store, database, metrics, now, topics),

@@ -215,12 +215,9 @@ class Pipeline:
     async def archive(self) -> int:
         """Print the months of merged feeds that are over and keep them for good; how many documents."""
         made = 0
-        while True:
-            async with self._editing:
-                printed = await self.parts.print(self.publisher.next_archive)
-            if printed is None:
-                return made
-            made += await self.database(self.store.save_archive, printed)
+        while printed := await asyncio.to_thread(self.parts.archivist.next_month):
+            made += await self.database(self.store.save_archives, printed)
+        return made
 
     async def prune(self, *, dry_run: bool = False) -> Pruned:
         """Take out what retention has ended, then the oldest while the database is over its budget."""
@@ -278,6 +275,7 @@ class Pipeline:
 
     async def stop(self, patience: timedelta = timedelta(seconds=6)) -> None:
         """Let polls in flight end and commit what they found."""
+        self.parts.archivist.stop()
         await self.poller.stop(patience)
 
     def _progressed(self, stage: str) -> None:

@@ -6,7 +6,6 @@ A pass reads the store on a thread of its own and swaps the shelf at its end; st
 from __future__ import annotations
 
 import asyncio
-import gzip
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from aggregator.publish.ranking import risen
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import SEARCHES, Page
-from aggregator.store import Archive, Store
+from aggregator.store import Store
 from aggregator.stories.cluster import NOTHING_NEAR
 from aggregator.types import EVENTS, Story
 from aggregator.views import TOP_AGE, complaint, view_page
@@ -111,7 +110,7 @@ class Publisher:
         if self._has_digests:
             press.digests = tuple(briefing.read(kept) for kept in self._store.latest_digests(None, _DIGESTS))
         documents = press.edition(stories, self._now())
-        for ref in press.unprintable:
+        for ref in tuple(press.unprintable):  # other threads may add to it
             self._log.error("story_unprintable", story=ref, remedy="left out of the feeds; please report it")
         before = self.shelf.documents
         changed = sum(1 for path, document in documents.items() if before.get(path) is not document)
@@ -174,23 +173,6 @@ class Publisher:
     def _digest_page(self, day: str) -> Page | None:
         kept = self._store.digest(day)
         return Page(200, self.press.digest_page(briefing.read(kept))) if kept else None
-
-    def next_archive(self) -> Archive | None:
-        """The first month of a merged feed that is over and not archived yet, printed; None when all are. Blocks."""
-        press, now = self.press, self._now()
-        archived, first = self._store.archive_months(), self._store.first_shown()
-        for feed in press.feeds:
-            months = archived.get(feed.slug, ())
-            month = next(archive.months_due(first, months, now), None)
-            if month is None:
-                continue
-            begin, end = archive.bounds(month)
-            stories = self._store.shown_between(feed.sections, begin, end, feed.min_sources)
-            made = press.archive(feed, stories, month, months[-1] if months else None)
-            document = gzip.compress(made.body, 6, mtime=0)
-            self._log.info("archive", feed=feed.slug, month=month, stories=made.stories, bytes=len(document))
-            return Archive(feed.slug, month, now, made.updated, made.stories, document)
-        return None
 
     def _archived(self, slug: str, month: str) -> Page | None:
         found = self._store.archive(slug, month)

@@ -276,7 +276,7 @@ archives = sa.Table(
     "archives",
     metadata,
     sa.Column("slug", sa.Text, primary_key=True),
-    sa.Column("month", sa.Text, primary_key=True),  # 2026-11
+    sa.Column("month", sa.Text, primary_key=True),  # 2026-11, its second part 2026-11-002
     sa.Column("made_at", Time, nullable=False),
     sa.Column("updated", Time, nullable=False),  # of its newest story
     sa.Column("stories", sa.Integer, nullable=False),

@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("workers", "metrics", "daemon", "roles", "mail", "clock", "claims", "together", "turns", "tally", "commits"),
     (
         "announcer",
+        "archivist",
         "reception",
         "distributor",
         "briefing",
@@ -154,6 +155,7 @@ CLOCK_READERS = (
     "poller",
     "editor",
     "publisher",
+    "archivist",
     "outputs",
     "pipeline",
     "status",

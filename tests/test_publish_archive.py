@@ -18,9 +18,9 @@ from service import Service, an_rss
 from aggregator import config as configuration
 from aggregator.daemon import log
 from aggregator.pipeline import Pipeline
-from aggregator.publish.archive import asked_for, bounds, month_of, months_due
+from aggregator.publish.archive import asked_for, bounds, month_of, months_due, name_of, parts
 from aggregator.publish.cache import PageCache
-from aggregator.schema import stories
+from aggregator.schema import archives, stories
 from aggregator.store import Store
 from aggregator.store.rows import micros
 from aggregator.types import Rendered, Story
@@ -41,6 +41,7 @@ JANUARY = datetime(2026, 1, 20, tzinfo=UTC)
         # A month that is missing before one that is there stays missing: the chain grows at its end.
         (JANUARY, ("2026-02",), datetime(2026, 4, 2, tzinfo=UTC), ["2026-03"]),
         (datetime(2025, 12, 31, 23, tzinfo=UTC), (), datetime(2026, 2, 1, tzinfo=UTC), ["2025-12", "2026-01"]),
+        (JANUARY, ("2026-01", "2026-01-002"), datetime(2026, 3, 2, tzinfo=UTC), ["2026-02"]),
         # In UTC, wherever the server is.
         (JANUARY, (), datetime(2026, 2, 1, 0, 30, tzinfo=UTC).astimezone(), ["2026-01"]),
         # A clock that was set back archives nothing again.
@@ -60,6 +61,8 @@ def test_bounds_of_a_month():
     ("path", "asked"),
     [
         ("/archive/news/2026-10.atom", ("news", "2026-10")),
+        ("/archive/news/2026-10-002.atom", ("news", "2026-10-002")),
+        ("/archive/news/2026-10-2.atom", None),
         ("/archive/news/2026-13.atom", None),
         ("/archive/news/2026-1.atom", None),
         ("/archive/news/2026-10.rss", None),
@@ -95,7 +98,8 @@ async def _archived(folder: Path, database: str) -> tuple[list[Rendered | None],
             oldest, *others = sorted(store.stories(), key=lambda story: story.lead.title)
             shown_at(store, [oldest], first + timedelta(days=1))
             shown_at(store, others, second + timedelta(days=1))
-            made = await pipeline.archive()
+            async with pipeline._editing:  # nothing waits for it, and it for nothing
+                made = await pipeline.archive()
             await pipeline.publish()
             feed = pipeline.publisher.shelf.documents["/news.atom"]
             before = [(await pages(name, {})).document for name in names]
@@ -133,6 +137,57 @@ def test_each_month_is_printed_once_and_linked(tmp_path, store_url):  # noqa: F8
     # What is archived is a fact: the feed says the new title, the archive the one that was published.
     assert b"Fernbank ends it" in changed.body
     assert b"Fernbank buys Otterly" in october.body
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "made"),
+    [(0, 2, [""]), (1, 2, ["a"]), (2, 2, ["ab"]), (3, 2, ["bc", "a"]), (5, 2, ["de", "bc", "a"])],
+)
+def test_a_month_of_many_stories_is_several_documents_the_oldest_first(count, most, made):
+    assert list(parts("abcde"[:count], most)) == made
+
+
+def test_later_parts_and_months_sort_behind():
+    names = [name_of("2026-10", part) for part in (1, 2, 10, 200)] + [name_of("2026-11", 1)]
+    assert names == sorted(names)
+
+
+async def _in_parts(folder: Path) -> tuple[int, int, list[Rendered | None], Rendered]:
+    """A month of three stories, two in a document; then what is printed when it is to stop."""
+    at = bounds(month_of(datetime.now(UTC)))[0] - timedelta(days=5)
+    async with Origin() as origin:
+        origin.script("/feed", Answer(body=an_rss(ONE, TWO, THREE)))
+        source = {"url": origin.url("/feed"), "section": "companies", "section_is": "final"}
+        config = configuration.load(Service(folder, [source]).config, {})
+        async with Pipeline.opened(config, log(), parsers=1) as pipeline:
+            await pipeline.poll(await pipeline.feeds_to_poll((), everything=True))
+            shown_at(pipeline.store, pipeline.store.stories(), at)
+            pipeline.parts.archivist.in_part = 2
+            made = await pipeline.archive()
+            await pipeline.publish()
+            names = [f"/archive/news/{name_of(month_of(at), part)}.atom" for part in (1, 2, 3)]
+            pages = [await pipeline.publisher.page(name, {}) for name in names]
+            with pipeline.store._database.write() as connection:
+                connection.execute(sa.delete(archives))
+            pipeline.parts.archivist.stop()
+            stopped = await pipeline.archive()
+            feed = pipeline.publisher.shelf.documents["/news.atom"]
+            return made, stopped, [page and page.document for page in pages], feed
+
+
+def test_the_parts_of_a_month_are_one_chain(tmp_path):
+    made, stopped, (first, second, third), feed = asyncio.run(_in_parts(tmp_path))
+    assert (made, stopped, third) == (8, 0, None), "two of news and companies, one of the four others"
+    told = [[entry.title for entry in feedparser.parse(part.body).entries] for part in (first, second)]
+    assert [len(each) for each in told] == [2, 1]
+    assert {title for each in told for title in each} == {title for _, title in (ONE, TWO, THREE)}
+    links = [
+        {link.get("rel"): link.get("href") for link in etree.fromstring(each.body).findall("a:link", NS)}
+        for each in (first, second, feed)
+    ]
+    assert links[2]["prev-archive"] == links[1]["self"]
+    assert links[1]["prev-archive"] == links[0]["self"]
+    assert "prev-archive" not in links[0]
 
 
 # ---------------------------------------------------------------- the cache that such documents pass through

@@ -58,7 +58,7 @@ _WRITERS: Mapping[str, Callable[[Item, SiteSettings], bytes]] = {
 
 @dataclass(frozen=True, slots=True)
 class ArchivePrint:
-    """A month of a merged feed, printed: Atom, the date of its newest story, how many there are."""
+    """A month of a merged feed or a part of it, printed: Atom, the date of its newest story, how many there are."""
 
     body: bytes
     updated: datetime
@@ -195,8 +195,8 @@ class Press:
         return [("prev-archive", xml.archive_url(feed, self.site, months[-1]))] if months else []
 
     def archive(self, feed: FeedSettings, stories: Iterable[Story], month: str, before: str | None) -> ArchivePrint:
-        """A month of a merged feed, of the stories first shown in it, the newest first; `before` is the month archived
-        before it. Takes one story at a time and keeps only its bytes."""
+        """A document of a merged feed's archive, named `month`, of these stories, the newest first; `before` is the
+        document that came before it. Takes one story at a time and keeps only its bytes."""
         items, updated = [], EMPTY_SINCE
         for story in stories:
             cooked = self._cooked_anew(story, ("atom",)) if belongs(story, feed) else None

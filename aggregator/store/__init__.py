@@ -564,14 +564,16 @@ class Store:
             return stories.select(connection, StoryFilter(tuple(sections), min_sources=min_sources), limit)
 
     def shown_between(
-        self, sections: Iterable[str], since: datetime, until: datetime, min_sources: int = 1
-    ) -> Iterator[Story]:
+        self, sections: Iterable[str], since: datetime, until: datetime, min_sources: int = 1, is_top: bool = False
+    ) -> list[UUID]:
         """The stories of these sections that first stood in a feed in that time, by `published`, the newest first.
-
-        Read as they are asked for, from one snapshot: a month is more than memory holds."""
-        wanted = StoryFilter(tuple(sections), min_sources=min_sources, shown_since=since, shown_until=until)
+        Their ids: a month of stories is more than memory holds. `is_top`: those alone that came among the top ones."""
+        top_since = since if is_top else None
+        wanted = StoryFilter(
+            tuple(sections), min_sources=min_sources, shown_since=since, shown_until=until, top_since=top_since
+        )
         with self._database.read() as connection:
-            yield from stories.each(connection, wanted)
+            return stories.ids(connection, wanted)
 
     def search(
         self, query: Query, wanted: StoryFilter, limit: int, skip: int = 0, seconds: float | None = None
@@ -595,10 +597,11 @@ class Store:
         with self._database.read() as connection:
             return archives.first_shown(connection)
 
-    def save_archive(self, archive: Archive) -> bool:
-        """Keep a month of a merged feed, unless there is one already; whether it was kept."""
+    def save_archives(self, printed: Iterable[Archive]) -> int:
+        """Keep the documents of a month of a merged feed, all or none, but for those that are there already; how many
+        were kept."""
         with self._edit() as connection:
-            return archives.save(connection, archive)
+            return sum(archives.save(connection, each) for each in printed)
 
     def archive(self, slug: str, month: str) -> Archive | None:
         """That month of a merged feed as it was printed."""
@@ -606,7 +609,7 @@ class Store:
             return archives.get(connection, slug, month)
 
     def archive_months(self) -> dict[str, tuple[str, ...]]:
-        """The months of each merged feed that are archived, the oldest first."""
+        """The names of the archive documents of each merged feed, the oldest first."""
         with self._database.read() as connection:
             return archives.months(connection)
 

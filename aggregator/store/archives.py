@@ -15,7 +15,8 @@ from aggregator.store.rows import maybe_moment, micros, moment
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """One month of a merged feed. `document` is Atom compressed by gzip; `updated` is that of its newest story."""
+    """One month of a merged feed, or a part of it where there is much: `month` is its name, such as 2026-10 or
+    2026-10-002. `document` is Atom compressed by gzip; `updated` is that of its newest story."""
 
     slug: str
     month: str
@@ -48,7 +49,7 @@ def get(connection: sa.Connection, slug: str, month: str) -> Archive | None:
 
 
 def months(connection: sa.Connection) -> dict[str, tuple[str, ...]]:
-    """The months that each merged feed has a document of, the oldest first."""
+    """The names of each merged feed's documents, the oldest first."""
     found: dict[str, list[str]] = defaultdict(list)
     query = sa.select(archives.c.slug, archives.c.month).order_by(archives.c.slug, archives.c.month)
     for slug, month in connection.execute(query):

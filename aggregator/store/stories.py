@@ -6,7 +6,7 @@ A story is read in three statements however many are asked for: its rows, their 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,7 +39,6 @@ from aggregator.urls import story_ref
 
 WITHHELD = "withheld"  # asked for as a section: what a rule or its language keeps out of every feed and page
 _ORDER = (stories.c.published.desc(), stories.c.ref)
-_AT_ONCE = 200  # stories with their texts: some megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +282,9 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None, sk
     return by_ids(connection, _newest(connection, wanted, most)[skip:])
 
 
-def each(connection: sa.Connection, wanted: StoryFilter) -> Iterator[Story]:
-    """All stories of that kind in the same order, read as they are asked for: a month of them with their texts would
-    not fit into memory."""
-    for some in in_chunks(_newest(connection, wanted, None), _AT_ONCE):
-        yield from by_ids(connection, some)
+def ids(connection: sa.Connection, wanted: StoryFilter) -> list[UUID]:
+    """All stories of that kind in the same order, without reading them."""
+    return [UUID(bytes=story_id) for story_id in _newest(connection, wanted, None)]
 
 
 def _newest(connection: sa.Connection, wanted: StoryFilter, most: int | None) -> list[bytes]:
