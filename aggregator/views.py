@@ -20,8 +20,8 @@ from aggregator.publish.pages import Way
 from aggregator.publish.settings import FeedSettings
 from aggregator.publish.site import Page
 from aggregator.publish.views import (
-    MOST_PAGES,
-    MOST_PAGES_FOUND,
+    MOST,
+    MOST_FOUND,
     ON_VIEW_PAGE,
     Asked,
     date_of,
@@ -129,9 +129,12 @@ def _day(store: Store, press: Press, asked: Asked, now: datetime) -> Page | None
 
 
 def _stories(store: Store, press: Press, asked: Asked, feed: FeedSettings, of_view: StoryFilter) -> Sequence[Story]:
-    """The stories of the page, and one more where there is another page."""
+    """The stories of the page, and one more where there is another page; none behind the last page there may be."""
+    most = _most(asked, feed)
+    if (asked.page - 1) * most >= _most_of_all(asked):
+        return []
     query, wanted = Query(asked.only.wanted, asked.only.unwanted), _fewer(of_view, asked.only, press.site.zone)
-    return store.search(query, wanted, _most(asked, feed) + 1, (asked.page - 1) * ON_VIEW_PAGE, SECONDS)
+    return store.search(query, wanted, most + 1, (asked.page - 1) * most, SECONDS)
 
 
 def _fewer(of_view: StoryFilter, only: Narrowing, zone: ZoneInfo) -> StoryFilter:
@@ -152,19 +155,28 @@ def _most(asked: Asked, feed: FeedSettings) -> int:
     return feed.items if asked.ending else ON_VIEW_PAGE
 
 
+def _most_of_all(asked: Asked) -> int:
+    return MOST_FOUND if asked.only.has_words else MOST
+
+
 def _printed(
     press: Press, asked: Asked, feed: FeedSettings, stories: Sequence[Story], ways: Sequence[Way] = ()
 ) -> Page | None:
     if asked.page > 1 and not stories:
         return None
-    shown = stories[: _most(asked, feed)]
+    most = _most(asked, feed)
     turns = []
     if asked.page > 1:
-        turns.append(("prev", _page_path(asked, asked.page - 1), "Newer stories"))
-    if len(stories) > len(shown) and asked.page < (MOST_PAGES_FOUND if asked.only.has_words else MOST_PAGES):
+        if asked.ending:
+            turns.append(("first", _page_path(asked, 1), ""))
+        # RFC 5005 says `previous` where HTML says `prev`.
+        turns.append(("previous" if asked.ending else "prev", _page_path(asked, asked.page - 1), "Newer stories"))
+    if len(stories) > most and asked.page * most < _most_of_all(asked):
         turns.append(("next", _page_path(asked, asked.page + 1), "Older stories"))
-    return Page(200, press.view(feed, shown, asked.ending, (*turns, *ways), asked.page))
+    here = replace(feed, page=asked.page)
+    return Page(200, press.view(here, stories[:most], asked.ending, (*turns, *ways)))
 
 
 def _page_path(asked: Asked, page: int) -> str:
-    return f"/{asked.slug}{address(replace(asked, page=page).fields)}"
+    ending = f".{asked.ending}" if asked.ending else ""
+    return f"/{asked.slug}{ending}{address(replace(asked, page=page).fields)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import browser
@@ -216,7 +217,7 @@ def every_page(stories: list[Story], content: ContentSettings = WITH_PICTURES) -
     pages["/story"] = press.story_page(stories[0], stories[2:6], why).body
     pages["/gone"] = press.gone_page("An old story", "https://herald.example/old", "abc").body
     ways = (("prev", "/label/funding", "Newer stories"), ("", "/2026/03/03", "Earlier"))
-    pages["/label"] = press.view(label_view("funding", site), stories[:9], ways=ways, page=2).body
+    pages["/label"] = press.view(replace(label_view("funding", site), page=2), stories[:9], ways=ways).body
     pages["/source"] = press.view(source_view(7, "The Herald", site), stories[:5]).body
     pages["/day"] = press.view(day_view(NOW.date(), site), stories[:3], ways=ways).body
     found, nothing = (search_view(narrowing({"q": words}), site) for words in ("chips -intel", "zzz"))

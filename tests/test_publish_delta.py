@@ -13,7 +13,7 @@ from builders import NOW, a_sectioning, a_stored_entry, a_story, ago
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.publish.delta import changed_since, parts_of
+from aggregator.publish.delta import changed_since, parts_of, past_of
 from aggregator.publish.edition import Press
 from aggregator.publish.negotiate import prefers_page, wants_delta
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
@@ -143,7 +143,7 @@ def test_after_a_restart_old_versions_are_not_known_and_the_feed_comes_whole():
 
 def document(items: list[bytes], previous: Rendered | None) -> Rendered:
     body = b"<feed>\n" + b"\n".join((*items, b"</feed>"))
-    return rendered(body, "text/plain", NOW, previous, parts=parts_of(body, items, b"\n", previous))
+    return rendered(body, "text/plain", NOW, previous, parts=parts_of(body, items, b"\n", past_of(previous)))
 
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6, unique=True), min_size=2, max_size=8))

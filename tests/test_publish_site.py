@@ -354,7 +354,7 @@ def test_a_page_is_asked_for_once_and_kept():
         ("/story/abc?utm_source=x&fbclid=y", ("/story/abc", {})),
         ("/story/abc?page=2", ("/story/abc", {})),
         ("/label/ipo?utm_medium=mail&page=2", ("/label/ipo", {"page": "2"})),
-        ("/label/ipo.atom?page=2&gclid=1", ("/label/ipo.atom", {})),
+        ("/label/ipo.atom?pages=2&gclid=1", ("/label/ipo.atom", {})),
         ("/2026/03/04?ref=x", ("/2026/03/04", {})),
         ("/story/abc?" + "&".join(f"x{n}=1" for n in range(500)), ("/story/abc", {})),
     ],

@@ -43,7 +43,7 @@ def a_funded_story(**fields):
         ("/0001/01/01.atom", {}, None),  # none before it, and east of Greenwich that is where it begins
         ("/2026/11/24", {"page": "3"}, Asked("day", "2026/11/24", "", 3)),
         ("/label/funding", {"utm_source": "x"}, Asked("label", "funding")),
-        ("/label/funding.atom", {"page": "2"}, Asked("label", "funding", "atom")),  # a feed has no pages
+        ("/label/funding.atom", {"page": "2"}, Asked("label", "funding", "atom", 2)),
         ("/label/funding.atom", {"q": "Chips"}, Asked("label", "funding", "atom", only=Narrowing(("chips",)))),
         ("/search", {}, Asked("search", "search")),
         ("/search.rss", {"-q": "x"}, Asked("search", "search", "rss", only=Narrowing(unwanted=("x",)))),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
+import asking
+import feedparser
 import pytest
 from builders import NOW, ago, an_entry
+from lxml import etree
 from test_publish_site import header
 from test_store import GAZETTE, HERALD, Keep, feeds_of, group, poll
 
@@ -20,7 +25,7 @@ from aggregator.publish.edition import Press
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import Page, PublicSite
-from aggregator.publish.views import MOST_PAGES, ON_VIEW_PAGE, asked_for
+from aggregator.publish.views import IN_VIEW, MOST_FOUND, MOST_PAGES, ON_VIEW_PAGE, asked_for
 from aggregator.publisher import Publisher
 from aggregator.store import Query, Store, StoryFilter
 from aggregator.types import Event
@@ -28,6 +33,7 @@ from aggregator.views import complaint, view_page
 
 SITE = SiteSettings(public_url="https://news.example", labels=("funding", "ipo", "deep-sea"))
 TODAY = "/2026/03/04"
+ATOM = "{http://www.w3.org/2005/Atom}"
 
 
 class Counted:
@@ -151,6 +157,74 @@ def test_pages_lead_on_and_end(store) -> None:
     assert b'rel="next"' not in second.body
     assert ask(store, "/label/funding?page=3").status == 404
     assert ask(store, f"/label/funding?page={MOST_PAGES + 1}").status == 400
+
+
+@pytest.mark.parametrize("ending", ["atom", "rss", "json"])
+def test_a_reader_can_go_back_through_a_view_feed_by_feed(store, ending) -> None:
+    told(store, *(f"Story {n:03}" for n in range(IN_VIEW + 2)), labels=("funding",))
+    found, seen = [f"/label/funding.{ending}"], []
+    while found[-1] is not None:
+        feed = as_read(ask(store, found[-1]).body)
+        seen += feed.titles
+        assert feed.itself == f"https://news.example{found[-1]}"
+        found.append(feed.next and feed.next.removeprefix("https://news.example"))
+    assert found == [f"/label/funding.{ending}", f"/label/funding.{ending}?page=2", None]
+    assert sorted(seen) == [f"Story {n:03}" for n in range(IN_VIEW + 2)]
+    assert ask(store, f"/label/funding.{ending}?page=3").status == 404
+
+
+def test_the_pages_of_a_feed_name_each_other(store) -> None:
+    told(store, *(f"Story {n:03}" for n in range(IN_VIEW + 2)), labels=("funding",))
+    second = etree.fromstring(ask(store, "/label/funding.atom?page=2").body)
+    links = {link.get("rel"): link.get("href") for link in second.findall(f"{ATOM}link")}
+    assert links["previous"] == links["first"] == "https://news.example/label/funding.atom"
+    first = etree.fromstring(ask(store, "/label/funding.atom").body)
+    assert first.findtext(f"{ATOM}id") == second.findtext(f"{ATOM}id")
+
+
+def test_no_page_of_a_feed_lies_behind_the_last(store) -> None:
+    told(store, *(f"Story {n:03}" for n in range(MOST_FOUND + 2)))
+    third = etree.fromstring(ask(store, "/search.atom?q=story&page=3").body)
+    assert {link.get("rel") for link in third.findall(f"{ATOM}link")} == {"self", "alternate", "first", "previous"}
+    assert ask(store, "/search.atom?q=story&page=4").status == 404
+
+
+@pytest.mark.parametrize("ending", ["atom", "rss", "json"])
+def test_a_reader_of_a_view_may_ask_for_what_is_new_alone(store, ending) -> None:
+    told(store, "Quillon raises $12M", "Tarn raises $3M", labels=("funding",))
+    pages, path = Counted(store), f"/label/funding.{ending}"
+    # A site of its own each time: what was made is kept for half a minute.
+    had = asking.ask(PublicSite(Shelf(), pages.page), path)
+    told(store, "Otterly raises $1M", source=GAZETTE, labels=("funding",))
+    fresh = PublicSite(Shelf(), pages.page)
+    delta = asking.ask(fresh, path, a_im="feed", if_none_match=header(had, "ETag"))
+    assert (delta.status, header(delta, "IM")) == (226, "feed")
+    assert as_read(delta.body).titles == ["Otterly raises $1M"]
+    whole = asking.ask(fresh, path)
+    assert header(whole, "ETag") == header(delta, "ETag")
+    # Made again without news it is the same version, and the one before is still known.
+    again = PublicSite(Shelf(), pages.page)
+    assert asking.ask(again, path, a_im="feed", if_none_match=header(whole, "ETag")).status == 304
+    assert asking.ask(again, path, a_im="feed", if_none_match=header(had, "ETag")).body == delta.body
+    assert asking.ask(again, path, a_im="feed", if_none_match='"another"').status == 200
+
+
+@dataclass(frozen=True)
+class AsRead:
+    """What a reader makes of a feed in any of the formats."""
+
+    titles: list[str]
+    itself: str
+    next: str | None
+
+
+def as_read(body: bytes) -> AsRead:
+    if body.startswith(b"{"):
+        feed = json.loads(body)
+        return AsRead([item["title"] for item in feed["items"]], feed["feed_url"], feed.get("next_url"))
+    feed = feedparser.parse(body)
+    links = {link["rel"]: link["href"] for link in feed.feed.links}
+    return AsRead([entry.title for entry in feed.entries], links["self"], links.get("next"))
 
 
 def test_many_readers_of_one_view_cost_one_question(store) -> None:

@@ -1,7 +1,8 @@
-"""A bounded memory of made pages: so many, so many bytes, so long."""
+"""Bounded memories: of made pages, so many, so many bytes, so long; and of what was asked for last."""
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from time import monotonic
 from typing import Generic, TypeVar
@@ -43,3 +44,27 @@ class PageCache(Generic[T]):
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._total -= kept[1]
+
+
+class Recent(Generic[T]):
+    """The `most` values that were asked for or put last. Threads may share it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[str, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> T | None:
+        """What is kept, else None."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: str, value: T) -> None:
+        """Keep it; the one that was asked for longest ago makes room."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)

@@ -6,6 +6,7 @@ A document remembers in which of its versions each item first stood; a reader na
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from aggregator.types import FeedParts, Rendered
@@ -13,19 +14,41 @@ from aggregator.types import FeedParts, Rendered
 _REMEMBERED = 64  # versions; a reader that comes after more of them gets the whole feed
 
 
-def parts_of(body: bytes, items: Sequence[bytes], separator: bytes, previous: Rendered | None) -> FeedParts | None:
-    """The pieces of a document that holds these items; None where it holds none. `previous` is the version before."""
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the next version of a document must know of those before: no bytes, so that many of them fit into memory.
+    `stood` says in which version each item, by its hash, first stood as it was in the last."""
+
+    etag: str
+    stood: Mapping[int, int]
+    version: int
+    versions: Mapping[str, int]
+
+
+def past_of(document: Rendered | None) -> Past | None:
+    """What is to be known of a document once it is replaced; None where it has no items."""
+    if document is None or document.parts is None:
+        return None
+    parts = document.parts
+    stood = dict(zip(map(hash, parts.items), parts.since, strict=True))
+    return Past(document.etag, stood, parts.version, parts.versions)
+
+
+def parts_of(
+    body: bytes, items: Sequence[bytes], separator: bytes, past: Past | None, etag: str = ""
+) -> FeedParts | None:
+    """The pieces of a document that holds these items; None where it holds none. With the `etag` of the version before
+    it is that version once more."""
     if not items:
         return None
     head, _, tail = body.partition(separator.join(items))
-    before = previous.parts if previous is not None else None
-    if before is None or previous is None:
+    if past is None:
         return FeedParts(head, tuple(items), separator, tail, (0,) * len(items), 0, {})
-    stood = dict(zip(before.items, before.since, strict=True))
-    version = before.version + 1
-    versions = {previous.etag: before.version, **before.versions}
-    since = tuple(stood.get(item, version) for item in items)
-    return FeedParts(head, tuple(items), separator, tail, since, version, _newest(versions))
+    version, versions = past.version, past.versions
+    if etag != past.etag:
+        version, versions = version + 1, _newest({past.etag: version, **versions})
+    since = tuple(past.stood.get(hash(item), version) for item in items)
+    return FeedParts(head, tuple(items), separator, tail, since, version, versions)
 
 
 def changed_since(parts: FeedParts, etag: str) -> bytes | None:

@@ -14,7 +14,8 @@ from uuid import UUID
 from aggregator import opml
 from aggregator.publish import feeds as xml
 from aggregator.publish import feeds_json
-from aggregator.publish.delta import parts_of
+from aggregator.publish.cache import Recent
+from aggregator.publish.delta import Past, parts_of, past_of
 from aggregator.publish.digest import Digest, as_item
 from aggregator.publish.item import Item, item_of
 from aggregator.publish.merge import belongs, choose, sections_of
@@ -35,6 +36,7 @@ LEAD_QUOTA = Quota(per_source=2, per_section=2)  # of the five leads
 ON_PAGE = 60  # stories on a section's page
 IN_FEED_PAGE = 30  # stories on the page that a browser gets at a feed's address
 DIGEST = "digest"  # the slug of the briefings' feed
+VIEWS = 256  # feeds made when asked for whose versions are known to readers that ask for deltas; some 16 kB each
 RELATED = 6  # stories under "you may also like"
 
 
@@ -80,6 +82,7 @@ class Press:
         self.pages = pages or Pages(site, self.feeds, content)
         self._cooked: dict[UUID, Cooked] = {}
         self._documents: Mapping[str, Rendered] = previous or {}
+        self._pasts: Recent[Past] = Recent(VIEWS)
         self._latest: dict[str, tuple[Item, ...]] = {}
         self._changed_at = EMPTY_SINCE  # when anything of the edition changed last
         self._static = static_files()
@@ -159,35 +162,53 @@ class Press:
         for ending, body, content_type, items, between in formats:
             path = f"/{feed.slug}.{ending}"
             before = self._documents.get(path)
-            parts = parts_of(body, items, between, before)
+            parts = parts_of(body, items, between, past_of(before))
             links = (*hubs, ("self", f"{self.site.public_url}{path}")) if hubs else ()
             documents[path] = rendered(body, content_type, changed_at, before, links, for_people, parts)
         return documents
 
     def view(
-        self, feed: FeedSettings, stories: Iterable[Story], ending: str = "", ways: Sequence[Way] = (), page: int = 1
+        self, feed: FeedSettings, stories: Iterable[Story], ending: str = "", ways: Sequence[Way] = ()
     ) -> Rendered:
-        """A view as a page, or as a feed in the format that `ending` names (atom, rss, json). May be asked for while an
-        edition is printed."""
+        """A view as a page, or as a feed in the format that `ending` names (atom, rss, json), with the `ways` that have
+        a relation leading on from it. May be asked for while an edition is printed."""
         chosen = self._cook(stories, {}, (ending,) if ending else ())
         items = [each.item for each in chosen]
         updated = _newest(items)
         # A story that leaves a view takes its date along; when that was, the edition says.
         changed_at = max(updated or EMPTY_SINCE, self._changed_at)
         if not ending:
-            return rendered(self.pages.listing(feed, items, ways, page), HTML_TYPE, changed_at)
+            return rendered(self.pages.listing(feed, items, ways), HTML_TYPE, changed_at)
         for_people = rendered(self.pages.feed(feed, items[:IN_FEED_PAGE]), HTML_TYPE, changed_at)
-        return rendered(*self._format(feed, chosen, updated, ending), changed_at, for_people=for_people)
+        links = [(rel, f"{self.site.public_url}{path}") for rel, path, _ in ways if rel]
+        written = [getattr(each, ending) for each in chosen]
+        body, content_type, between = self._format(feed, written, updated, ending, links)
+        document = rendered(body, content_type, changed_at, for_people=for_people)
+        return self._with_versions(f"{feed.slug}.{ending}{feed.tail}", document, written, between)
 
     def _format(
-        self, feed: FeedSettings, chosen: Sequence[Cooked], updated: datetime | None, ending: str
-    ) -> tuple[bytes, str]:
-        """The feed in one format, with its content type."""
-        if ending == "atom":
-            return xml.atom(feed, self.site, [each.atom for each in chosen], updated), xml.ATOM_TYPE
+        self,
+        feed: FeedSettings,
+        written: Sequence[bytes],
+        updated: datetime | None,
+        ending: str,
+        links: Sequence[tuple[str, str]],
+    ) -> tuple[bytes, str, bytes]:
+        """The feed in one format, with its content type and what stands between items."""
+        if ending == "json":
+            body = feeds_json.json_feed(feed, self.site, written, next_url=dict(links).get("next", ""))
+            return body, feeds_json.JSON_TYPE, feeds_json.BETWEEN
         if ending == "rss":
-            return xml.rss(feed, self.site, [each.rss for each in chosen], updated), xml.RSS_TYPE
-        return feeds_json.json_feed(feed, self.site, [each.json for each in chosen]), feeds_json.JSON_TYPE
+            return xml.rss(feed, self.site, written, updated, links), xml.RSS_TYPE, xml.BETWEEN
+        return xml.atom(feed, self.site, written, updated, links), xml.ATOM_TYPE, xml.BETWEEN
+
+    def _with_versions(self, key: str, document: Rendered, items: Sequence[bytes], between: bytes) -> Rendered:
+        """The view with what readers may have had of it before, as far as that is known."""
+        parts = parts_of(document.body, items, between, self._pasts.get(key), document.etag)
+        document = replace(document, parts=parts)
+        if (past := past_of(document)) is not None:
+            self._pasts.put(key, past)
+        return document
 
     def _links(self, feed: FeedSettings) -> list[tuple[str, str]]:
         """Where a merged feed goes on: to the newest month in the archive."""
@@ -318,9 +339,6 @@ def _newest(items: Sequence[Item]) -> datetime | None:
 def _visible(story: Story) -> object:
     """Whatever can change a story's item: its own change date, its filing, and its sources' names and addresses, which
     the operator may change without touching the story."""
-    told = tuple(
-        (entry.entry_id, entry.source.title, entry.source.site_url, entry.source.url)
-        for entry in story.told
-    )
+    told = tuple((entry.entry_id, entry.source.title, entry.source.site_url, entry.source.url) for entry in story.told)
     filed = sections_of(story), story.labels, story.events, story.withheld
     return story.updated_at, story.lead.entry_id, filed, told

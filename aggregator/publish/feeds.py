@@ -126,7 +126,7 @@ def _head(feed: FeedSettings, site: SiteSettings, extension: str, updated: datet
     title, page = feed.full_title(site.title), f"{site.public_url}/{feed.slug}{feed.query}"
     generator.id(site.feed_id(f"{feed.slug}{feed.query}"))
     generator.title(title)
-    address = f"{site.public_url}/{feed.slug}.{extension}{feed.query}"
+    address = f"{site.public_url}/{feed.slug}.{extension}{feed.tail}"
     generator.link(href=address, rel="self", type=f"application/{extension}+xml")
     generator.link(href=page, rel="alternate", type="text/html")
     generator.description(description_of(feed))

@@ -20,13 +20,16 @@ BETWEEN = b",\n"  # two items
 JSON_TYPE = "application/feed+json; charset=utf-8"
 
 
-def json_feed(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], hubs: Sequence[str] = ()) -> bytes:
-    """The feed as a JSON Feed document. `items` come from `json_item`; `hubs` are addresses of WebSub hubs."""
+def json_feed(
+    feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], hubs: Sequence[str] = (), next_url: str = ""
+) -> bytes:
+    """The feed as a JSON Feed document. `items` come from `json_item`; `hubs` are addresses of WebSub hubs; `next_url`
+    is where older items are, if there are any."""
     head: dict[str, Any] = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": feed.full_title(site.title),
         "home_page_url": f"{site.public_url}/{feed.slug}{feed.query}",
-        "feed_url": f"{site.public_url}/{feed.slug}.json{feed.query}",
+        "feed_url": f"{site.public_url}/{feed.slug}.json{feed.tail}",
         "description": description_of(feed),
         "favicon": f"{site.public_url}/favicon.ico",
         "authors": [{"name": site.title, "url": f"{site.public_url}/"}],
@@ -34,6 +37,8 @@ def json_feed(feed: FeedSettings, site: SiteSettings, items: Sequence[bytes], hu
     }
     if hubs:
         head["hubs"] = [{"type": "WebSub", "url": hub} for hub in hubs]
+    if next_url:
+        head["next_url"] = next_url
     head["items"] = []
     opened = _dumped(head).removesuffix(b"]\n}")
     return b"".join((opened, b"\n" if items else b"", BETWEEN.join(items), b"\n]\n}\n" if items else b"]\n}\n"))

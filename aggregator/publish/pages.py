@@ -93,15 +93,14 @@ class Pages:
         latest = items[0].published if items else None
         return self._page("front.html", "/", leads=leads, by_section=sections, latest=latest)
 
-    def listing(self, feed: FeedSettings, items: Sequence[Item], ways: Sequence[Way] = (), page: int = 1) -> bytes:
-        """`/{slug}`: a merged feed as a page, or a view as one (`page` of them). `ways` lead on from it."""
+    def listing(self, feed: FeedSettings, items: Sequence[Item], ways: Sequence[Way] = ()) -> bytes:
+        """`/{slug}`: a merged feed as a page, or a view as one. `ways` lead on from it."""
         title = feed.heading or feed.title.removeprefix(f"{self._site.title}: ") or feed.slug.capitalize()
-        turned = "" if page == 1 else f"{'&' if feed.query else '?'}page={page}"
         days = self._by_day(items)
         said: dict[str, Any] = {"feed": feed, "title": title, "days": days, "ways": ways, "about": description_of(feed)}
         is_form = feed.slug == SEARCH and not feed.query
         template = "search.html" if feed.slug == SEARCH else "listing.html"
-        return self._page(template, f"/{feed.slug}{feed.query}{turned}", None if is_form else feed, **said)
+        return self._page(template, f"/{feed.slug}{feed.tail}", None if is_form else feed, **said)
 
     def feed(self, feed: FeedSettings, items: Sequence[Item]) -> bytes:
         """What a browser sees at a feed's own address: that this is a feed, how to subscribe, and the stories in it."""

@@ -56,8 +56,8 @@ class SiteSettings:
 class FeedSettings:
     """One merged feed: the newest `items` stories of `sections` that at least `min_sources` sources tell. `query` is
     what its address ends in where a reader asked for less of it, empty for the feed itself; `words` are those they
-    searched for. Where `about` is not empty it says what else chose them (`publish.views`); `heading` stands above its
-    page, else title or slug."""
+    searched for, `page` the part of a view that is at hand, from 1. Where `about` is not empty it says what else chose
+    them (`publish.views`); `heading` stands above its page, else title or slug."""
 
     slug: str
     title: str = ""
@@ -69,6 +69,14 @@ class FeedSettings:
     heading: str = ""
     only_top: bool = False
     words: str = ""
+    page: int = 1
+
+    @property
+    def tail(self) -> str:
+        """What the address of the part at hand ends in."""
+        if self.page == 1:
+            return self.query
+        return f"{self.query}{'&' if self.query else '?'}page={self.page}"
 
     def full_title(self, site_title: str) -> str:
         """The title readers see; without one of its own the section or slug says what is in it."""

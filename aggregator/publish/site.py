@@ -91,7 +91,10 @@ def weight(page: Page) -> int:
     document = page.document
     if document is None:
         return 0
-    return len(document.body) + len(document.gzip or b"") + len(document.brotli or b"")
+    sizes = [len(document.body), len(document.gzip or b""), len(document.brotli or b"")]
+    if document.parts is not None:
+        sizes.append(len(document.body))  # its items once more
+    return sum(sizes)
 
 
 class PublicSite:
@@ -152,7 +155,8 @@ class PublicSite:
             return known.answer(headers)
         page, ready = await self._page(path, query, self._searches if asked and asked.only.has_words else self._others)
         if page is None:
-            known = self._on_shelf(path)  # a document of which there is no less
+            # A document of which there is no less; but not the whole of it in place of a page that it has not.
+            known = self._on_shelf(path) if asked is None or asked.page == 1 else None
             return known.answer(headers) if known else self._not_found(path, headers)
         if page.location is not None:
             is_ours = page.location.startswith("/")

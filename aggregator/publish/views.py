@@ -22,6 +22,8 @@ IN_VIEW = 100  # stories in a feed
 ON_VIEW_PAGE = 60  # on one page; the next ones are a link away
 MOST_PAGES = 50  # behind one another: what is further back stands in the days' archives
 MOST_PAGES_FOUND = 5  # of a search by words: each page costs a look through all before it
+MOST = ON_VIEW_PAGE * MOST_PAGES  # stories behind one another in feeds, which have more on a page
+MOST_FOUND = ON_VIEW_PAGE * MOST_PAGES_FOUND
 SEARCH = "search"  # the slug of the search's page and feeds
 Kind = Literal["label", "source", "day", "search", "feed"]
 _ADDRESS = re.compile(
@@ -58,7 +60,7 @@ class Asked:
 
 def asked_for(path: str, query: Mapping[str, str]) -> Asked | None:
     """What the address asks for, None if it is no view: also a day that is not in the calendar, and a merged feed of
-    which nothing less is asked for. What means nothing at the address is ignored, such as a page of a feed.
+    which nothing less is asked for. What means nothing at the address is ignored.
 
     Raises BadQuery for a parameter that means something here and whose value cannot be, or that the path says already.
     """
@@ -76,7 +78,7 @@ def asked_for(path: str, query: Mapping[str, str]) -> Asked | None:
     if kind == "feed" and not only:
         return None
     most = MOST_PAGES_FOUND if only.has_words else MOST_PAGES
-    page = 1 if ending else page_number(query.get("page") or "1", most)
+    page = page_number(query.get("page") or "1", most)
     return Asked(kind, name, ending, page, only)
 
 
