@@ -24,6 +24,7 @@ from aggregator import (
     cli_sources,
     cli_status,
     cli_stories,
+    cli_takedown,
     cli_train,
 )
 from aggregator.cli_common import BAD_CONFIGURATION, FAILED, Console
@@ -243,6 +244,15 @@ def _sources(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     export = _command(verbs, "export", cli_sources.export, "the sources as OPML", "bmn sources export > my.opml")
     export.add_argument("file", nargs="?", metavar="FILE", help="default: stdout")
+    down = _command(
+        verbs,
+        "takedown",
+        cli_takedown.source,
+        "take a source, with all that it told, out of everything that is published",
+        "bmn sources takedown https://example.org/feed --reason 'asked by the publisher'",
+    )
+    _takedown(down, "URL")
+    _json(down)
     discover = _command(
         verbs, "discover", cli_sources.discover, "find the feeds of a site", "bmn sources discover example.org"
     )
@@ -298,6 +308,24 @@ def _stories(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="SECTION",
         help="tech, companies, economics, marketing, none; forget: leave it to the model and the rules again",
     )
+
+
+    down = _correction(
+        verbs,
+        "takedown",
+        cli_takedown.story,
+        "take a story, or one article of it, out of everything that is published",
+        "bmn stories takedown abcdefghij --reason 'asked by the publisher'",
+    )
+    down.set_defaults(restore=False)
+    _takedown(down, "ID|ENTRY_URL")
+
+
+def _takedown(command: argparse.ArgumentParser, what: str) -> None:
+    about = "what to take down; without it, what is taken down"
+    command.add_argument("name", metavar=what, nargs="?", default=None, help=about)
+    command.add_argument("--reason", metavar="TEXT", default=None, help="remembered, and shown to nobody but operators")
+    command.add_argument("--restore", action="store_true", help="put it back as it was")
 
 
 def _rules(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -45,6 +45,8 @@ def named(store: Store, name: str) -> Story:
     if story is not None:
         return story
     grave = store.buried_story(bare)
+    if grave is not None and grave.is_taken_down:
+        raise NotFound(f"{name} is taken down: 'bmn stories takedown {grave.ref} --restore' puts it back")
     if grave is not None:
         day = grave.buried_at.date().isoformat()
         raise NotFound(f"{name}: retention took this story on {day} ({grave.title}): there is nothing left to correct")

@@ -31,6 +31,8 @@ def explain(store: Store, config: Config, what: str, now: datetime) -> dict[str,
     if story is not None:
         return _of_story(store, story, name)
     grave = store.buried_story(name)
+    if grave is not None and grave.is_taken_down:
+        return _taken_down(store, grave.ref)
     return _buried(grave.ref, grave.title, grave.link) if grave else None
 
 
@@ -121,6 +123,15 @@ def _event(event: Event) -> dict[str, Any]:
 
 def _buried(ref: str, title: str, link: str | None) -> dict[str, Any]:
     return {"kind": "gone", "id": ref, "title": title, "url": link, "reason": "retention took it"}
+
+
+def _taken_down(store: Store, ref: str) -> dict[str, Any]:
+    found = next((each for each in store.takedowns() if each.subject == ref), None)
+    title, since = (found.title, found.made_at) if found else ("a story of a source", None)
+    reason = f"taken down by hand{f' on {since:%Y-%m-%d}' if since else ''}"
+    if found and found.reason:
+        reason = f"{reason}: {found.reason}"
+    return {"kind": "gone", "id": ref, "title": title, "url": None, "reason": reason}
 
 
 def _entry(entry: StoredEntry) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from aggregator.roles import Role
 from aggregator.store import Store
 from aggregator.subscriber import Subscriber
 from aggregator.types import Rendered
+from aggregator.withdrawals import Withdrawals
 from aggregator.workers import Workers
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Parts:
     publisher: Publisher
     archivist: Archivist
     briefing: Briefing
+    withdrawals: Withdrawals
 
     announcer: Announcer
     reception: Reception
@@ -156,6 +158,7 @@ async def assembled(
         stack.push_async_callback(distributor.stop)
         printer = ThreadPoolExecutor(1, thread_name_prefix="publish")
         stack.callback(printer.shutdown)
+        editor = Editor(store, metrics, log, now)
         yield Parts(
             role=role,
             log=log,
@@ -171,10 +174,11 @@ async def assembled(
             pushes=Pushes(store, database, poller, metrics, log, now),
             subscriber=subscriber,
             rediscovery=Rediscovery(store, database, poller, fetcher, workers, log, now),
-            editor=Editor(store, metrics, log, now),
+            editor=editor,
             publisher=publisher,
             archivist=Archivist(store, lambda: publisher.press, log, now),
             briefing=Briefing(store, database, log, now),
+            withdrawals=Withdrawals(store, database, editor, publisher, printer, log, now),
             announcer=announcer,
             reception=Reception(store, database, metrics, now, topics),
             distributor=distributor,

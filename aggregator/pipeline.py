@@ -173,6 +173,7 @@ class Pipeline:
         """Put every ungrouped entry into a story and file the stories touched."""
         async with self._editing:
             totals = GroupTotals()
+            await self._withdraw()
             await self.database(self.editor.heed)
             # A batch at a time, so that the writer can commit polls in between.
             while await self.database(self.editor.group_batch, totals):
@@ -181,6 +182,17 @@ class Pipeline:
                 pass
             self._progressed("group")
             return totals
+
+    async def withdraw(self) -> int:
+        """Put into effect, or take back, what people had taken down; how many takedowns."""
+        async with self._editing:
+            return await self._withdraw()
+
+    async def _withdraw(self) -> int:
+        heeded = await self.parts.withdrawals.heed()
+        if heeded:  # a source that is back is enabled as the configuration says
+            await self.database(self.store.sync_feeds, self.config.sources, self.now())
+        return heeded
 
     async def publish(self) -> bool:
         """Put the current state of the stories on the shelf; whether anything changed for readers."""

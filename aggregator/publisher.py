@@ -185,6 +185,8 @@ class Publisher:
         found = self._store.story(ref)
         if found is None:
             grave = self._store.buried_story(ref)
+            if grave is not None and grave.is_taken_down:
+                return Page(410, press.taken_down_page(f"/story/{ref}"))
             return Page(410, press.gone_page(grave.title, grave.link, grave.ref)) if grave else None
         if found.ref != ref:
             return Page(308, location=f"/story/{found.ref}")

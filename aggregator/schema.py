@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0012"  # the newest of `migrations/versions`
+REVISION = "0013"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -70,6 +70,7 @@ feeds = sa.Table(
     sa.Column("lease_owner", sa.Text),
     sa.Column("host", sa.Text),  # `urls.host_key` of `current_url`
     sa.Column("pushed_until", Time),  # until when the safety poll is enough; written by subscriptions alone
+    sa.Column("taken_down_at", Time),  # since when nothing of it is shown nor taken in; None: it is a source as others
 )
 
 hosts = sa.Table(
@@ -268,7 +269,40 @@ story_tombstones = sa.Table(
     sa.Column("link", sa.Text),
     sa.Column("published", Time, nullable=False, index=True),
     sa.Column("buried_at", Time, nullable=False),
+    sa.Column("is_taken_down", sa.Boolean, nullable=False, server_default=sa.false()),  # then without title and link
     sqlite_with_rowid=False,
+)
+
+# What the operator had taken out of everything that is published, in force until `lifted_at`. Whoever edits does it
+# (`done_at`) and takes it back (`undone_at`).
+takedowns = sa.Table(
+    "takedowns",
+    metadata,
+    sa.Column("takedown_id", Id, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # source, story, entry
+    sa.Column("feed_id", sa.ForeignKey(feeds.c.feed_id)),
+    sa.Column("story_id", StoryId),
+    sa.Column("entry_id", Id),
+    sa.Column("subject", sa.Text, nullable=False),  # what it was named by: address, id
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("made_at", Time, nullable=False),
+    sa.Column("done_at", Time),
+    sa.Column("lifted_at", Time),
+    sa.Column("undone_at", Time),
+    sqlite_autoincrement=True,
+)
+
+# … and the rows that were taken: no query of what is published can find them here.
+withdrawn = sa.Table(
+    "withdrawn",
+    metadata,
+    sa.Column("takedown_id", sa.ForeignKey(takedowns.c.takedown_id), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),  # entry, story
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("story_id", StoryId),  # that it was, or was told by
+    sa.Column("taken_at", Time, nullable=False),
+    sa.Column("content", Json, nullable=False),
 )
 
 # Months of merged feeds as they were printed at the month's end: facts, which no later change touches.
@@ -281,6 +315,7 @@ archives = sa.Table(
     sa.Column("updated", Time, nullable=False),  # of its newest story
     sa.Column("stories", sa.Integer, nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),  # Atom, gzip
+    sa.Column("original", sa.LargeBinary),  # before something was taken down; None: it is as it was printed
 )
 
 # Briefings as they were made, and the letters that carry them.
@@ -292,6 +327,7 @@ digests = sa.Table(
     sa.Column("since", Time, nullable=False),
     sa.Column("made_at", Time, nullable=False),
     sa.Column("content", Json, nullable=False),
+    sa.Column("original", Json),  # before something was taken down; None: it is as it was made
 )
 
 letters = sa.Table(

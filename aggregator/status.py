@@ -116,6 +116,7 @@ def source_report(
     push: Subscription | None = None,
 ) -> dict[str, Any]:
     """One source as status shows it; its address without secrets. `push` is its subscription at a hub."""
+    is_enabled = is_enabled and not (state and state.taken_down_at)
     health = Health.DISABLED if not is_enabled else state.health if state else Health.NEW
     return {
         "url": urls.for_log(url),
@@ -157,6 +158,9 @@ def _discovery(state: FeedState) -> dict[str, Any] | None:
 
 def reason(state: FeedState | None, health: Health) -> str:
     """Why the source is as it is, in one line; empty where there is nothing to say."""
+    if state is not None and state.taken_down_at is not None:
+        undo = f"bmn sources takedown {urls.for_log(state.url)} --restore"
+        return f"taken down on {state.taken_down_at:%Y-%m-%d} ('{undo}' puts it back)"
     if health is Health.DISABLED:
         return "disabled in the configuration"
     if state is None or health is Health.NEW:

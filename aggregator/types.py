@@ -112,6 +112,7 @@ class FeedState:
     last_change_at: datetime | None = None
     memory: Mapping[str, object] = field(default_factory=dict)
     pushed_until: datetime | None = None  # until when a hub is trusted to push its news (ingest.websub)
+    taken_down_at: datetime | None = None  # since when nothing of it is published or taken in
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,8 @@ def _source(store: Store, press: Press, asked: Asked) -> Page | None:
     source = store.source(int(asked.name))
     if source is None:
         return None
+    if store.is_taken_down(source.feed_id):
+        return Page(410, None if asked.ending else press.taken_down_page(f"/{asked.slug}"), said="taken down")
     feed = narrowed(source_view(source.feed_id, source.title, press.site), asked.only, press.site)
     return _printed(press, asked, feed, _stories(store, press, asked, feed, replace(_FILED, feed_id=source.feed_id)))
 

@@ -56,6 +56,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "backtest",
         "rebuild",
         "corrector",
+        "withdrawals",
         "publisher",
         "views",
         "parts",

@@ -88,11 +88,12 @@ def composed(
         filed = choose(recent, FeedSettings("", sections=(section,), items=len(recent)))
         mine = [story for story in filed if story.sectioning.section == section]
         top = ranked(mine, IN_SECTION[kind], Quota(per_source=2), by=weight)
-        sections.append((section, tuple(_told(story, site) for story in top)))
+        sections.append((section, tuple(told_of(story, site) for story in top)))
     return Digest(kind, day, since, now, tuple(sections))
 
 
-def _told(story: Story, site: SiteSettings) -> Told:
+def told_of(story: Story, site: SiteSettings) -> Told:
+    """What a digest says of this story."""
     item = item_of(story, site, ContentSettings(images=False))
     return Told(item.title, item.url, item.story_url, item.lead.name, item.outlets, excerpt(item.text, _WORDS))
 

@@ -226,6 +226,14 @@ class Press:
                 updated = max(updated, cooked.item.updated)
         return ArchivePrint(xml.archive(feed, self.site, items, updated, month, before), updated, len(items))
 
+    def atom_item(self, story: Story, slug: str) -> bytes | None:
+        """The story as it stands in that feed's Atom documents; None where it does not."""
+        feed = next((feed for feed in self.feeds if feed.slug == slug), None)
+        if not (belongs(story, feed) if feed is not None else sections_of(story) and story.withheld is None):
+            return None
+        cooked = self._cooked_anew(story, ("atom",))
+        return cooked.atom if cooked is not None else None
+
     def _briefings(
         self, kept: Sequence[Digest], changed_at: Callable[[datetime | None], datetime]
     ) -> dict[str, Rendered]:
@@ -267,6 +275,10 @@ class Press:
     def gone_page(self, title: str, url: str | None, ref: str) -> Rendered:
         """`/story/{ref}` of a story that retention took."""
         return rendered(self.pages.gone(one_line(title), http_url(url), ref), HTML_TYPE, EMPTY_SINCE)
+
+    def taken_down_page(self, path: str) -> Rendered:
+        """For a story or source that the operator took down: says no more than that."""
+        return rendered(self.pages.taken_down(path), HTML_TYPE, EMPTY_SINCE)
 
     def gone_day(self, feed: FeedSettings) -> Rendered:
         """A day's page when retention took all of its stories."""

@@ -160,6 +160,12 @@ class Pages:
             why="",
         )
 
+    def taken_down(self, path: str) -> bytes:
+        """For what the operator took down."""
+        heading = "This was taken down"
+        said: dict[str, Any] = {"heading": heading, "title": heading, "item": None, "gone": False, "why": ""}
+        return self._page("message.html", path, down=True, **said)
+
     def gone_day(self, feed: FeedSettings) -> bytes:
         """For a day whose stories retention took."""
         heading = f"The stories of {feed.heading} have left the archive"

@@ -36,6 +36,7 @@ from aggregator.store import (
     search,
     stories,
     subscribers,
+    takedowns,
     upgrade,
 )
 from aggregator.store.archives import Archive
@@ -56,6 +57,7 @@ from aggregator.store.rows import StoryRecord, StoryTombstone
 from aggregator.store.search import Query
 from aggregator.store.stories import Saved, StoryFilter
 from aggregator.store.subscribers import Delivery, HubRequest, Room
+from aggregator.store.takedowns import Gone, Takedown
 from aggregator.types import (
     FeedState,
     KnownEntry,
@@ -80,6 +82,7 @@ __all__ = [
     "Delay",
     "Delivery",
     "Freshness",
+    "Gone",
     "Head",
     "HubRequest",
     "KeptDigest",
@@ -99,6 +102,7 @@ __all__ = [
     "StoryRecord",
     "StoryTombstone",
     "Synced",
+    "Takedown",
     "Touched",
 ]
 
@@ -770,6 +774,69 @@ class Store:
         with self._database.write() as connection:
             return filing.roll_back(connection)
 
+    # ------------------------------------------------------------ taking down
+
+    def ask_takedown(self, wanted: Takedown) -> int:
+        """Remember it; a source brings nothing more from now on. Whoever edits takes away what is there."""
+        with self._database.write() as connection:
+            return takedowns.ask(connection, wanted)
+
+    def lift_takedown(self, takedown_id: int, now: datetime) -> None:
+        """Have it taken back by whoever edits."""
+        with self._database.write() as connection:
+            takedowns.lift(connection, takedown_id, now)
+
+    def takedowns(self, in_force: bool = True) -> list[Takedown]:
+        """Those in force, or all that ever were; the oldest first."""
+        with self._database.read() as connection:
+            return takedowns.everything(connection, in_force)
+
+    def waiting_takedowns(self) -> list[Takedown]:
+        """Those to be put into effect or taken back."""
+        with self._database.read() as connection:
+            return takedowns.waiting(connection)
+
+    def take_down(self, takedown: Takedown, now: datetime) -> int:
+        """Move all its entries aside, in transactions short enough for polls to get between; how many."""
+        taken = 0
+        while True:
+            with self._edit() as connection:
+                some = takedowns.take_some(connection, takedown, now)
+            taken += some
+            if not some:
+                return taken
+
+    def put_back(self, takedown: Takedown, now: datetime) -> int:
+        """Put back what a lifted takedown took; how many entries."""
+        with self._edit() as connection:
+            takedowns.reopen(connection, takedown)
+            return takedowns.put_back(connection, takedown, now)
+
+    def settle_takedown(self, takedown: Takedown, now: datetime) -> None:
+        """It is in effect, or taken back, in archives and briefings too."""
+        with self._edit() as connection:
+            takedowns.settle(connection, takedown, now)
+
+    def is_taken_down(self, feed_id: int) -> bool:
+        """Whether a source is."""
+        with self._database.read() as connection:
+            return takedowns.is_shut(connection, feed_id)
+
+    def gone(self) -> Gone:
+        """What takedowns in force have changed."""
+        with self._database.read() as connection:
+            return takedowns.gone(connection)
+
+    def revise_archive(self, archive: Archive, document: bytes, now: datetime) -> None:
+        """Have another document (gzip) in its place; the first one printed is remembered."""
+        with self._edit() as connection:
+            archives.revise(connection, archive, document, now)
+
+    def revise_digest(self, digest: KeptDigest, content: str) -> None:
+        """Have a briefing say something else; what it said first is remembered."""
+        with self._edit() as connection:
+            digests.revise(connection, digest, content)
+
     # ------------------------------------------------------------ upkeep
 
     def counts(self, now: datetime) -> Counts:
@@ -798,6 +865,8 @@ class Store:
             with self._database.read() as connection:
                 return keep.count(connection, retention, now)
         pruned = keep.prune(self._database, retention, now)
+        with self._database.write() as connection:
+            takedowns.forget_old(connection, retention.entries, now)
         if self.is_sqlite:
             self._database.give_space_back()
         return pruned

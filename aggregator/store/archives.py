@@ -16,7 +16,8 @@ from aggregator.store.rows import maybe_moment, micros, moment
 @dataclass(frozen=True, slots=True)
 class Archive:
     """One month of a merged feed, or a part of it where there is much: `month` is its name, such as 2026-10 or
-    2026-10-002. `document` is Atom compressed by gzip; `updated` is that of its newest story."""
+    2026-10-002. `document` is Atom compressed by gzip; `updated` is that of its newest story. `original` is the
+    document as it was printed first, where something of it was taken down since."""
 
     slug: str
     month: str
@@ -24,6 +25,7 @@ class Archive:
     updated: datetime
     stories: int
     document: bytes
+    original: bytes | None = None
 
 
 def save(connection: sa.Connection, archive: Archive) -> bool:
@@ -39,13 +41,23 @@ def save(connection: sa.Connection, archive: Archive) -> bool:
     return connection.execute(insert_new(connection, archives).returning(archives.c.month), values).first() is not None
 
 
+def revise(connection: sa.Connection, archive: Archive, document: bytes, now: datetime) -> None:
+    """Have another document in its place, remembering the first; its own again, and nothing is remembered."""
+    mine = archives.c.slug == archive.slug, archives.c.month == archive.month
+    first = archive.original or archive.document
+    values = {"document": document, "original": None if document == first else first, "updated": micros(now)}
+    connection.execute(sa.update(archives).where(*mine).values(**values))
+
+
 def get(connection: sa.Connection, slug: str, month: str) -> Archive | None:
     """The document of that month, None if there is none."""
     query = sa.select(archives).where(archives.c.slug == slug, archives.c.month == month)
     row = connection.execute(query).first()
     if row is None:
         return None
-    return Archive(slug, month, moment(row.made_at), moment(row.updated), row.stories, bytes(row.document))
+    original = None if row.original is None else bytes(row.original)
+    made_at, updated = moment(row.made_at), moment(row.updated)
+    return Archive(slug, month, made_at, updated, row.stories, bytes(row.document), original)
 
 
 def months(connection: sa.Connection) -> dict[str, tuple[str, ...]]:

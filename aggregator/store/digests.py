@@ -18,13 +18,15 @@ UNKNOWN = "unknown"  # nobody can know whether it arrived: it was sent, and no a
 
 @dataclass(frozen=True, slots=True)
 class KeptDigest:
-    """A briefing; `content` is JSON that `publish.digest` reads."""
+    """A briefing; `content` is JSON that `publish.digest` reads, `original` the same before something of it was taken
+    down, None where nothing was."""
 
     kind: str
     day: str
     since: datetime
     made_at: datetime
     content: str
+    original: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,15 @@ def of_day(connection: sa.Connection, day: str) -> KeptDigest | None:
 
 
 def _digest(row: sa.Row[tuple[object, ...]]) -> KeptDigest:
-    return KeptDigest(row.kind, row.day, moment(row.since), moment(row.made_at), row.content)
+    return KeptDigest(row.kind, row.day, moment(row.since), moment(row.made_at), row.content, row.original)
+
+
+def revise(connection: sa.Connection, digest: KeptDigest, content: str) -> None:
+    """Have it say something else, remembering what it said first; that again, and nothing is remembered."""
+    mine = digests.c.kind == digest.kind, digests.c.day == digest.day
+    first = digest.original or digest.content
+    values = {"content": content, "original": None if content == first else first}
+    connection.execute(sa.update(digests).where(*mine).values(**values))
 
 
 def count(connection: sa.Connection) -> int:

@@ -74,8 +74,8 @@ def _settings(source: ConfiguredSource) -> Values:
 def sync(connection: sa.Connection, sources: Sequence[ConfiguredSource]) -> Synced:
     """Make the active feeds those of the configuration, by URL. State and entries of all feeds stay."""
     wanted = {source.url: _settings(source) for source in sources}
-    columns = (feeds.c[name] for name in _SETTINGS)
-    rows = connection.execute(sa.select(feeds.c.feed_id, feeds.c.url, *columns).order_by(feeds.c.feed_id))
+    columns = (feeds.c.feed_id, feeds.c.url, feeds.c.taken_down_at, *(feeds.c[name] for name in _SETTINGS))
+    rows = connection.execute(sa.select(*columns).order_by(feeds.c.feed_id))
     added = dict(wanted)
     changed: list[Values] = []
     removed: list[int] = []
@@ -84,7 +84,10 @@ def sync(connection: sa.Connection, sources: Sequence[ConfiguredSource]) -> Sync
         if settings is None:
             if row.is_active:
                 removed.append(row.feed_id)
-        elif any(getattr(row, name) != settings[name] for name in _SETTINGS):
+            continue
+        if row.taken_down_at is not None:
+            settings = {**settings, "is_enabled": False}
+        if any(getattr(row, name) != settings[name] for name in _SETTINGS):
             changed.append({"at_feed": row.feed_id, **settings})
     if added:
         connection.execute(

@@ -172,7 +172,7 @@ def take(connection: sa.Connection, entry_ids: list[int], now: datetime) -> tupl
         connection, [each for each, story_id in going.items() if story_id is None or story_id in staying], now
     )
     for story_id in sorted(staying):
-        _mend(connection, story_id, now)
+        mend(connection, story_id, now)
     return len(going), whole
 
 
@@ -182,11 +182,11 @@ def _thin_out(connection: sa.Connection, story_ids: list[bytes], cutoff: int, no
     going = {row.entry_id: row.story_id for row in connection.execute(query)}
     _bury_entries(connection, list(going), now)
     for story_id in sorted(set(going.values())):
-        _mend(connection, story_id, now)
+        mend(connection, story_id, now)
     return len(going)
 
 
-def _mend(connection: sa.Connection, story_id: bytes, now: datetime) -> None:
+def mend(connection: sa.Connection, story_id: bytes, now: datetime) -> None:
     """Lead, originals and number of sources of a story that lost entries: readers see it change."""
     query = sa.select(entries.c.entry_id, entries.c.duplicate_of, entries.c.feed_id)
     left = connection.execute(

@@ -64,6 +64,7 @@ def claim(connection: sa.Connection, now: datetime, feed_ids: Iterable[int], lea
         query = sa.select(*STATE).where(
             feeds.c.feed_id.in_(some),
             feeds.c.is_active,
+            feeds.c.taken_down_at.is_(None),
             sa.or_(feeds.c.lease_until <= micros(now), feeds.c.lease_owner == lease.worker),
             _is_host_free(now, lease.worker),
         )
@@ -152,12 +153,13 @@ def release(
 
 
 def still_ours(connection: sa.Connection, feed_ids: Iterable[int], worker: str | None) -> dict[int, datetime | None]:
-    """`last_success_at` by id of the feeds still configured and, given a worker, still leased to it; locked."""
+    """`last_success_at` by id of the feeds still configured, not taken down and, given a worker, still leased to it;
+    locked."""
     found: dict[int, datetime | None] = {}
     for some in in_chunks(sorted(feed_ids)):
         query = (
             sa.select(feeds.c.feed_id, feeds.c.last_success_at)
-            .where(feeds.c.feed_id.in_(some), feeds.c.is_active)
+            .where(feeds.c.feed_id.in_(some), feeds.c.is_active, feeds.c.taken_down_at.is_(None))
             .order_by(feeds.c.feed_id)
             .with_for_update()
         )

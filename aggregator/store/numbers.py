@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aggregator.schema import archives, corrections, digests, entries, feeds, pushes, stories
+from aggregator.schema import archives, corrections, digests, entries, feeds, pushes, stories, takedowns
 from aggregator.store.feeds import entry_counts
 from aggregator.store.rows import maybe_moment, micros
 
@@ -122,8 +122,8 @@ def filed_by_feed(connection: sa.Connection) -> dict[int, dict[str, int]]:
 
 
 def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
-    """Newest change and number of stories, a sum over what is shown of their sources, the last correction, and the
-    numbers of archived months, digests and top stories."""
+    """Newest change and number of stories, a sum over what is shown of their sources, the last correction, the
+    numbers of archived months, digests and top stories, and the last takedown."""
     # Apart, each is answered from an index; a merge moves `updated_at`, a pruned story the number. A correction bears
     # the time at which its command began, and a pass may have been quicker.
     newest = connection.scalar(sa.select(sa.func.max(stories.c.updated_at)))
@@ -134,7 +134,10 @@ def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
     names = hash(tuple(tuple(row) for row in connection.execute(shown)))
     top = _count(connection, stories, stories.c.top_at.is_not(None))
     corrected = connection.scalar(sa.select(sa.func.max(corrections.c.correction_id))) or 0
-    return (newest or 0, told, names, corrected, _count(connection, archives), _count(connection, digests), top)
+    # When one was put into effect or taken back: archives and briefings say something else since.
+    taken = connection.scalar(sa.select(sa.func.max(takedowns.c.done_at + sa.func.coalesce(takedowns.c.undone_at, 0))))
+    counted = _count(connection, archives), _count(connection, digests), top
+    return (newest or 0, told, names, corrected, *counted, taken or 0)
 
 
 def freshness(connection: sa.Connection, since: datetime) -> Freshness:

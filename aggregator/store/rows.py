@@ -140,6 +140,7 @@ def feed_state(row: Any) -> FeedState:
         last_change_at=maybe_moment(row.last_change_at),
         memory=load(row.memory) or {},
         pushed_until=maybe_moment(row.pushed_until),
+        taken_down_at=maybe_moment(row.taken_down_at),
     )
 
 
@@ -291,6 +292,7 @@ class StoryTombstone:
     link: str | None
     published: datetime
     buried_at: datetime
+    is_taken_down: bool = False  # by the operator, and not by retention: then nobody is told what it was
 
 
 def sectioning(row: Any) -> Sectioning:

@@ -436,7 +436,9 @@ def buried(connection: sa.Connection, name: str | UUID) -> StoryTombstone | None
     if row is None:
         return None
     story_id = UUID(bytes=row.story_id)
-    return StoryTombstone(row.ref, story_id, row.title, row.link, moment(row.published), moment(row.buried_at))
+    return StoryTombstone(
+        row.ref, story_id, row.title, row.link, moment(row.published), moment(row.buried_at), row.is_taken_down
+    )
 
 
 def records(connection: sa.Connection, story_ids: Iterable[UUID]) -> dict[UUID, StoryRecord]:
