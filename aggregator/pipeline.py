@@ -267,9 +267,11 @@ class Pipeline:
             for url in wanted:
                 if url not in by_url:
                     raise NotFound(f"{url} is not an enabled source (see 'bmn sources list')")
+                if by_url[url].taken_down_at is not None:
+                    raise NotFound(f"{url} is taken down (see 'bmn sources takedown')")
             return [by_url[url] for url in dict.fromkeys(wanted)]
         if everything:
-            return feeds
+            return [feed for feed in feeds if feed.taken_down_at is None]
         return await self.database(self.store.due_feeds, self.now(), len(feeds) + 1)
 
     async def poll(self, feeds: list[FeedState], on_progress: Callable[[int], None] | None = None) -> PassReport:
