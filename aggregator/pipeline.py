@@ -226,9 +226,12 @@ class Pipeline:
 
     async def archive(self) -> int:
         """Print the months of merged feeds that are over and keep them for good; how many documents."""
-        made = 0
+        made, down = 0, await self.database(self.store.takedowns, False)
         while printed := await asyncio.to_thread(self.parts.archivist.next_month):
             made += await self.database(self.store.save_archives, printed)
+        if made and await self.database(self.store.takedowns, False) != down:
+            async with self._editing:  # what was taken down while they were printed
+                await self.parts.withdrawals.revise()
         return made
 
     async def prune(self, *, dry_run: bool = False) -> Pruned:

@@ -78,6 +78,7 @@ class Withdrawals:
     ) -> None:
         self._store, self._database, self._printer = store, database, printer
         self._editor, self._publisher, self._log, self._now = editor, publisher, log, now
+        self._has_looked = False
 
     async def heed(self) -> int:
         """Put into effect, or take back, what waits for it; how many takedowns. Cut short, it is begun again."""
@@ -89,13 +90,15 @@ class Withdrawals:
             self._editor.begin()  # its index knows entries that are gone, or lacks some that are back
             what = {"kind": takedown.kind, "subject": urls.for_log(takedown.subject), "entries": entries}
             self._log.info("put_back" if is_over else "taken_down", **what)
-        if waiting:
-            await self._revise()
+        # Once after a start as well: a month may have been printed before a takedown and kept after it.
+        is_first, self._has_looked = not self._has_looked, True
+        if waiting or (is_first and await self._database(self._store.takedowns)):
+            await self.revise()
             for takedown in waiting:
                 await self._database(self._store.settle_takedown, takedown, self._now())
         return len(waiting)
 
-    async def _revise(self) -> None:
+    async def revise(self) -> None:
         """Archives and briefings, each from what it was at first."""
         gone = await self._database(self._store.gone)
         months = await self._database(self._store.archive_months)

@@ -75,7 +75,7 @@ class Desk:
         feed = next(feed for feed in self.publisher.press.feeds if feed.slug == "news")
         made = self.publisher.press.archive(feed, self.stories(), "2026-03", None)
         document = gzip.compress(made.body, 6, mtime=0)
-        self.store.save_archive(Archive("news", "2026-03", NOW, made.updated, made.stories, document))
+        self.store.save_archives([Archive("news", "2026-03", NOW, made.updated, made.stories, document)])
         digest = composed("daily", "2026-03-04", ago(days=1), NOW, self.stories(), self.publisher.press.site)
         self.store.save_digest(KeptDigest("daily", "2026-03-04", digest.since, NOW, to_json(digest)))
 
