@@ -237,7 +237,8 @@ class _Child:
             while (size := _complete_frame(received)) is not None:
                 answer.add(bytes(memoryview(received)[wire.LENGTH_BYTES : wire.LENGTH_BYTES + size]))
                 del received[: wire.LENGTH_BYTES + size]
-                await asyncio.sleep(0)
+                if not answer.is_complete:
+                    await asyncio.sleep(0)  # others may have their turn
         return answer.result()
 
     async def end(self) -> int | None:

@@ -1,17 +1,20 @@
-"""How a parse travels between the daemon and the child that does it: frames of JSON, a length before each.
+"""How a parse travels between the daemon and the child that does it: frames, a length before each.
 
-JSON, because what comes back is not to be trusted with more: the child has read a stranger's document, and unpickling
-or unmarshalling what a conquered child says would hand the daemon over too. Every value is checked on arrival.
-Answers come in frames of about FRAME bytes so that reading one never keeps the event loop busy for long.
+What comes back is JSON and texts, because it is not to be trusted with more: the child has read a stranger's document,
+and unpickling or unmarshalling what a conquered child says would hand the daemon over too. Every value is checked on
+arrival. The texts of entries, nine tenths of an answer, stand as they are behind the JSON that says how long each is:
+nothing in them is escaped, and searched for what was. Answers come in frames of about FRAME bytes so that reading one
+never keeps the event loop busy for long.
 
     request   header {"url", "content_type", "now", "known", "marks", "document"} (lengths in bytes), then those bytes
-    answer    {"failed": [reason, detail]} or {"feed": […], "entries": n, …}, then entries in lists until n are through
+    answer    frames of: length of the JSON, JSON [head or null, entries], texts
+              the head: {"failed": [reason, detail]} or {"feed": […], "entries": n, …}; frames come until n are through
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +22,7 @@ from aggregator.ingest.raw import FINGERPRINT_BYTES
 from aggregator.ingest.spans import MAX_SPANS, PAIR_BYTES
 from aggregator.types import Enclosure, FailureReason, FeedHints, ParsedEntry, ParsedFeed, ParseFailed
 
-FRAME = 128 * 1024  # characters; decoding that many takes a millisecond or two
+FRAME = 128 * 1024  # characters; reading that many takes half a millisecond
 MAX_FRAME = 16 << 20  # bytes; one entry is at most two fields of html.MAX_HTML, escaped
 LENGTH_BYTES = 4
 
@@ -28,10 +31,22 @@ class WireError(ValueError):
     """The other side sent what it never should."""
 
 
-def frame(message: object) -> bytes:
-    """One message with its length before it."""
-    body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+_encoded = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+
+def frame(message: object, texts: Sequence[bytes] = ()) -> bytes:
+    """One message of an answer with its length before it; `texts` are those whose lengths stand in it, in order."""
+    said = _octets(_encoded(message))
+    size = LENGTH_BYTES + len(said) + sum(map(len, texts))
+    return b"".join((_length(size), _length(len(said)), said, *texts))
+
+
+def _length(size: int) -> bytes:
+    return size.to_bytes(LENGTH_BYTES, "big")
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 # ---------------------------------------------------------------- request
@@ -50,7 +65,8 @@ def pack_request(
         "marks": len(marks),
         "document": len(document),
     }
-    return frame(header) + fingerprints + marks, document
+    said = _octets(_encoded(header))
+    return b"".join((_length(len(said)), said, fingerprints, marks)), document
 
 
 def unpack_known(fingerprints: bytes) -> frozenset[bytes]:
@@ -63,43 +79,39 @@ def unpack_known(fingerprints: bytes) -> frozenset[bytes]:
 
 
 def pack_answer(result: ParsedFeed | ParseFailed) -> Iterator[bytes]:
-    """The frames of an answer, the first of them its head."""
+    """The frames of an answer, the first of them with its head."""
     if isinstance(result, ParseFailed):
-        yield frame({"failed": [str(result.reason), result.detail]})
+        yield frame([{"failed": [str(result.reason), result.detail]}, []])
         return
-    hints = result.hints
-    yield frame(
-        {
-            "feed": [
-                result.title,
-                result.site_url,
-                result.language,
-                result.self_url,
-                result.format,
-                result.lane,
-                result.complaint,
-            ],
-            "hub_urls": result.hub_urls,
-            "hints": [hints.ttl, hints.update_every, _stamp(hints.update_base), hints.skip_hours, hints.skip_days],
-            "unchanged": b"".join(result.unchanged).hex(),
-            "marks": result.marks.hex(),
-            "entries": len(result.entries),
-        }
-    )
-    batch: list[list[object]] = []
+    head: dict[str, object] | None = _pack_head(result)
+    rows: list[tuple[object, ...]] = []
+    texts: list[bytes] = []
     size = 0
     for entry in result.entries:
-        batch.append(_pack_entry(entry))
+        rows.append(_pack_entry(entry, texts))
         size += 500 + len(entry.summary or "") + len(entry.content or "")
         if size >= FRAME:
-            yield frame(batch)
-            batch, size = [], 0
-    if batch:
-        yield frame(batch)
+            yield frame([head, rows], texts)
+            head, rows, texts, size = None, [], [], 0
+    if rows or head:
+        yield frame([head, rows], texts)
 
 
-def _pack_entry(entry: ParsedEntry) -> list[object]:
-    return [
+def _pack_head(feed: ParsedFeed) -> dict[str, object]:
+    hints = feed.hints
+    return {
+        "feed": [feed.title, feed.site_url, feed.language, feed.self_url, feed.format, feed.lane, feed.complaint],
+        "hub_urls": feed.hub_urls,
+        "hints": [hints.ttl, hints.update_every, _stamp(hints.update_base), hints.skip_hours, hints.skip_days],
+        "unchanged": b"".join(feed.unchanged).hex(),
+        "marks": feed.marks.hex(),
+        "entries": len(feed.entries),
+    }
+
+
+def _pack_entry(entry: ParsedEntry, texts: list[bytes]) -> tuple[object, ...]:
+    """The entry's row, with lengths where `texts` holds what it says."""
+    return (
         entry.fingerprint.hex(),
         entry.guid,
         entry.link,
@@ -107,15 +119,22 @@ def _pack_entry(entry: ParsedEntry) -> list[object]:
         entry.author,
         _stamp(entry.published),
         _stamp(entry.updated),
-        entry.summary,
-        entry.content,
+        _set_apart(entry.summary, texts),
+        _set_apart(entry.content, texts),
         entry.categories,
         entry.image_url,
-        [[enclosure.url, enclosure.media_type, enclosure.length] for enclosure in entry.enclosures],
+        [(enclosure.url, enclosure.media_type, enclosure.length) for enclosure in entry.enclosures],
         entry.comments_url,
         entry.comment_count,
         entry.language,
-    ]
+    )
+
+
+def _set_apart(text: str | None, texts: list[bytes]) -> int | None:
+    if text is None:
+        return None
+    texts.append(_octets(text))
+    return len(texts[-1])
 
 
 def _stamp(moment: datetime | None) -> float | None:
@@ -137,20 +156,24 @@ class Answer:
 
     def add(self, body: bytes) -> None:
         try:
-            message = json.loads(body)
+            start = LENGTH_BYTES + int.from_bytes(body[:LENGTH_BYTES], "big")
+            head, rows = json.loads(str(body[LENGTH_BYTES:start], "utf-8"))
             if self._head is None:
-                self._begin(message)
-            else:
-                self._entries.extend(map(_unpack_entry, message))
+                self._begin(head)
+            texts = _Texts(body, start)
+            for row in rows:
+                self._entries.append(_unpack_entry(row, texts))
+            if not texts.is_read:
+                raise ValueError("texts that belong to no entry")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise WireError(f"an answer that cannot be read: {error}") from error
 
-    def _begin(self, message: dict[str, Any]) -> None:
-        if "failed" in message:
-            reason, detail = message["failed"]
+    def _begin(self, head: dict[str, Any]) -> None:
+        if "failed" in head:
+            reason, detail = head["failed"]
             self._failed = ParseFailed(FailureReason(reason), _need(detail)[:500])
         else:
-            self._head, self._expected = message, int(message["entries"])
+            self._head, self._expected = head, int(head["entries"])
 
     def result(self) -> ParsedFeed | ParseFailed:
         """The values that were sent."""
@@ -187,7 +210,26 @@ class Answer:
         )
 
 
-def _unpack_entry(row: list[Any]) -> ParsedEntry:
+class _Texts:
+    """The texts behind a frame's JSON, taken off one after the other."""
+
+    def __init__(self, body: bytes, start: int) -> None:
+        self._body, self._position = body, start
+
+    def take(self, size: Any) -> str | None:
+        if size is None:
+            return None
+        start, self._position = self._position, self._position + size
+        if type(size) is not int or size < 0 or self._position > len(self._body):
+            raise ValueError("a text that is not there")
+        return str(self._body[start : self._position], "utf-8")
+
+    @property
+    def is_read(self) -> bool:
+        return self._position >= len(self._body)
+
+
+def _unpack_entry(row: list[Any], texts: _Texts) -> ParsedEntry:
     mark, guid, link, title, author, published, updated, summary, content, categories, image_url, *rest = row
     enclosures, comments_url, comment_count, language = rest
     return ParsedEntry(
@@ -198,11 +240,11 @@ def _unpack_entry(row: list[Any]) -> ParsedEntry:
         _text(author),
         _moment(published),
         _moment(updated),
-        _text(summary),
-        _text(content),
+        texts.take(summary),
+        texts.take(content),
         tuple(map(_need, categories)),
         _text(image_url),
-        tuple(Enclosure(_need(url), _text(media_type), _whole(length)) for url, media_type, length in enclosures),
+        tuple([Enclosure(_need(url), _text(media_type), _whole(length)) for url, media_type, length in enclosures]),
         _text(comments_url),
         _whole(comment_count),
         _text(language),
