@@ -31,8 +31,9 @@ _BYTE_ORDER_MARKS = (  # longest first: UTF-32's begins with UTF-16's
 )
 _DECLARATION = re.compile(rb"""^<\?xml\b[^>]{0,400}?\bencoding\s{0,9}=\s{0,9}["']([A-Za-z0-9_.:-]{1,40})["']""")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
-_CONTROLS = [chr(code) for code in (*range(32), 0xFFFE, 0xFFFF) if chr(code) not in "\t\n\r"]
-_FORBIDDEN = re.compile(f"[{''.join(_CONTROLS)}]")
+_CONTROLS = [code for code in range(32) if chr(code) not in "\t\n\r"]
+_FORBIDDEN = re.compile(f"[{''.join(map(chr, _CONTROLS))}\ufffe\uffff]")
+_FFFE, _FFFF = b"\xef\xbf\xbe", b"\xef\xbf\xbf"
 _WHITE = " \t\r\n\ufeff"
 
 
@@ -43,6 +44,7 @@ class Text:
 
     body: str
     prolog: str
+    octets: bytes  # `body` in UTF-8
     complaint: str | None = None
 
 
@@ -52,15 +54,27 @@ def decode(document: bytes, content_type: str | None = None) -> Text:
     HTTP's word is the weakest here, against RFC 7303 §3: servers say iso-8859-1 over documents that know better. Text
     that is valid UTF-8 beyond ASCII is UTF-8 whatever an 8-bit encoding's name says.
     """
-    text, complaint = _decoded(document, content_type)
-    if any(map(text.__contains__, _CONTROLS)):  # one search for each takes less than half of what a pattern takes
+    text, complaint, octets = _decoded(document, content_type)
+    if _has_forbidden(octets):
         text = _FORBIDDEN.sub("", text)
+        octets = _encoded(text)
         complaint = complaint or "control characters that XML forbids"
     start = _root_start(text)
-    return Text(text[start:], text[:start], complaint)
+    prolog = text[:start]
+    return Text(text[start:], prolog, octets[len(_encoded(prolog)) :], complaint)
 
 
-def _decoded(document: bytes, content_type: str | None) -> tuple[str, str | None]:
+def _has_forbidden(octets: bytes) -> bool:
+    # One search for each takes less than half of what a pattern takes, and in bytes half of what it takes in text.
+    return any(map(octets.__contains__, _CONTROLS)) or (0xEF in octets and (_FFFE in octets or _FFFF in octets))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _decoded(document: bytes, content_type: str | None) -> tuple[str, str | None, bytes]:
+    """The text, what had to be guessed, and the text in UTF-8: not a copy where it came so."""
     for mark, name in _BYTE_ORDER_MARKS:
         if document.startswith(mark):
             return _with(name, document.removeprefix(mark) if name == "utf-8" else document)
@@ -72,7 +86,7 @@ def _decoded(document: bytes, content_type: str | None) -> tuple[str, str | None
     if named is None or not named.startswith(("utf-16", "utf-32", "iso2022")):
         try:
             if named in (None, "utf-8") or not document.isascii():
-                return document.decode("utf-8"), None
+                return document.decode("utf-8"), None, document
         except UnicodeDecodeError:
             pass
     return _with(named or "utf-8", document)
@@ -95,20 +109,22 @@ def _declared(document: bytes, content_type: str | None) -> str | None:
     return None
 
 
-def _with(codec: str, document: bytes) -> tuple[str, str | None]:
+def _with(codec: str, document: bytes) -> tuple[str, str | None, bytes]:
     try:
-        return document.decode(codec), None
+        text = document.decode(codec)
+        return text, None, document if codec == "utf-8" else _encoded(text)
     except UnicodeDecodeError:
         pass
     if codec != "utf-8":
-        return document.decode(codec, "replace"), f"not valid {codec}"
+        text = document.decode(codec, "replace")
+        return text, f"not valid {codec}", _encoded(text)
     text = document.decode("utf-8", "replace")
     # A byte or two cut in half, or a Windows document under a wrong name? Count what is whole against what is broken.
     broken = text.count("\ufffd")
     whole = sum(1 for character in text[:100_000] if character > "\x7f") - broken
     if whole < broken:
         text = document.decode("windows-1252", "replace")
-    return text, "not valid UTF-8"
+    return text, "not valid UTF-8", _encoded(text)
 
 
 def _root_start(text: str) -> int:

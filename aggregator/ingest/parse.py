@@ -64,7 +64,7 @@ def parse(
         return ParseFailed(FailureReason.MALFORMED, "declares entities of its own, which we do not expand")
     if failure := no_feed(text):
         return failure
-    body = text.body.encode("utf-8", "replace")
+    body = text.octets
     places = spans.spans_of(body)
     read_before = spans.unpack(marks, known) if marks and places else {}
     if places and read_before:
@@ -75,7 +75,7 @@ def parse(
             parsed = clean_feed(feed, url, known, now, "fast")
             unchanged = (*(read_before[place.mark] for place in old), *parsed.unchanged)
             return replace(parsed, unchanged=unchanged, marks=_marks(places, read_before, feed))
-    raw_feed = _by_fast_lane(text, body)
+    raw_feed = _by_fast_lane(text)
     if raw_feed is None:
         return _by_feedparser(text, url, known, now)
     parsed = clean_feed(raw_feed, url, known, now, "fast")
@@ -83,8 +83,8 @@ def parse(
     return replace(parsed, marks=_marks(places, {}, raw_feed)) if places and not is_repaired else parsed
 
 
-def _by_fast_lane(text: Text, body: bytes | None = None) -> RawFeed | None:
-    feed, complaint = fastlane.read(body or text.body.encode("utf-8", "replace")), text.complaint
+def _by_fast_lane(text: Text) -> RawFeed | None:
+    feed, complaint = fastlane.read(text.octets), text.complaint
     if feed is None and (repaired := mended(text.body)):
         mended_body, complaint = repaired
         feed = fastlane.read(mended_body.encode("utf-8", "replace"))
