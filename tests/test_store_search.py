@@ -107,9 +107,12 @@ def test_looking_back_ends_and_finds_what_is_far_behind(store):
     assert len(store.search(Query.of("quillon"), EVERYTHING, 5)) == 2
 
 
-def test_a_time_and_a_source_are_reached_behind_more_matches_than_are_looked_at(store, monkeypatch):
-    monkeypatch.setattr(search, "_STEP", 3)
-    monkeypatch.setattr(search, "_STEPS", 2)
+@pytest.mark.parametrize("rare", [5000, 0])  # matches up to which PostgreSQL asks its index of words
+def test_a_time_and_a_source_are_reached_behind_more_matches_than_are_looked_at(store, monkeypatch, rare):
+    for steps in ("_STEPS", "_TWO_STEPS", "_OF_SOURCE"):
+        monkeypatch.setattr(search, steps, (3, 3))
+    monkeypatch.setattr(search, "_RARE", rare)
+    monkeypatch.setattr(search, "_SPAN", 100)
     old, new = feeds_of(store, ASource("https://old.example/feed"), ASource("https://new.example/feed"))
     for feed, name, hours in ((old, "first", 80), (new, "later", 2)):
         for n in range(20):
@@ -121,6 +124,34 @@ def test_a_time_and_a_source_are_reached_behind_more_matches_than_are_looked_at(
     assert titles(store, "quillon first", StoryFilter(since=NOW - timedelta(days=2))) == []
     assert titles(store, '"later 1"', StoryFilter(label="funding")) == ["Quillon later 1"]
     assert titles(store, '"later 2"', StoryFilter(label="funding")) == []
+
+
+def test_what_came_late_is_found_behind_what_came_in_its_time(store):
+    in_time, late = feeds_of(store, ASource("https://a.example/feed"), ASource("https://b.example/feed"))
+    for n in range(30):
+        a_day = an_entry(f"Quillon day {n}", published=NOW - timedelta(days=60 - n))
+        group(store, *poll(store, in_time, a_day))
+    old = [an_entry(f"Quillon of old {n}", published=NOW - timedelta(days=50, hours=n)) for n in range(3)]
+    for entry_id in poll(store, late, *old):
+        group(store, entry_id)
+    until = StoryFilter(until=NOW - timedelta(days=40))
+    everything = titles(store, "quillon", until, limit=40)
+    assert len(everything) == 23
+    assert everything[0] == "Quillon day 19"
+    assert set(everything) >= {"Quillon of old 0", "Quillon of old 1", "Quillon of old 2"}
+    assert titles(store, "quillon", until, limit=1) == ["Quillon day 19"]
+    assert titles(store, "quillon", StoryFilter(until=NOW - timedelta(days=90))) == []
+
+
+@pytest.mark.parametrize("rare", [5000, 0])
+def test_entries_that_are_in_no_story_yet_hide_nothing(store, monkeypatch, rare):
+    monkeypatch.setattr(search, "_RARE", rare)
+    monkeypatch.setattr(search, "_OF_SOURCE", (2, 2))
+    (feed,) = feeds_of(store, ASource("https://a.example/feed"))
+    for n in range(3):
+        group(store, *poll(store, feed, an_entry(f"Quillon {n}", published=NOW - timedelta(hours=9 - n))))
+    poll(store, feed, an_entry("Quillon is new"))
+    assert titles(store, "quillon", StoryFilter(feed_id=feed.feed_id)) == ["Quillon 2", "Quillon 1", "Quillon 0"]
 
 
 def test_what_comes_behind_the_first(newsroom):

@@ -7,16 +7,17 @@ is no table of the schema's metadata, as SQLAlchemy knows neither kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from aggregator import html
-from aggregator.schema import entries, stories, story_labels, texts
+from aggregator.schema import entries, stories, texts
 from aggregator.store.engine import in_chunks
-from aggregator.store.rows import micros
+from aggregator.store.rows import Values, micros
 from aggregator.store.stories import WITHHELD, StoryFilter, by_ids
 from aggregator.store.stories import select as stories_of
 from aggregator.text import search_terms, search_words
@@ -27,10 +28,15 @@ MAX_TERMS = 12  # words and phrases; more cost time and mean nothing
 _TEXT = 6000  # characters of markup that are indexed: the beginning, some 600 words of it
 _WORDS = 2500  # characters of plain words of it
 _STEP = 400  # matching entries looked at in one step
-_STEPS = 12  # so that a query nobody can satisfy ends
+_STEPS = (100, *(_STEP for _ in range(12)))  # fewer first, as most readers want few; a query nobody can satisfy ends
 _UNWANTED = 3
 _LATE = timedelta(days=7)  # an entry is in no story published that long after it was first seen
-_SPAN = 20_000  # entries of the first look back on PostgreSQL; doubles where it found little
+_OF_SOURCE = (_STEP, 4 * _STEP, 16 * _STEP, 64 * _STEP)  # entries of one source
+_TWO_STEPS = (_STEP, 12 * _STEP)  # where each look costs as much as the first
+_SPAN = 20_000  # entries of the first look back for common words on PostgreSQL
+_RARE = 5_000  # entries that hold the words: the index brings so many in some 20 ms
+_SAMPLE = 1000  # entries told just before the end of the time asked for
+_IN_TIME = 0.95  # of these came in their time; the others were found long after
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ _FORGET = {
 
 def select(connection: sa.Connection, query: Query, wanted: StoryFilter, limit: int, skip: int = 0) -> list[Story]:
     """The newest `limit` stories of that kind behind the first `skip`, in which every wanted term occurs in one entry,
-    and no unwanted one in any. Looks back until it has them or has seen `_STEPS` times `_STEP` matching entries; where
+    and no unwanted one in any. Looks back until it has them or has seen as many matching entries as `_STEPS` say; where
     nothing is wanted, among `_UNWANTED` times as many stories."""
     if not query:
         return stories_of(connection, wanted, limit, skip)
@@ -144,10 +150,6 @@ def _of_kind(connection: sa.Connection, story_ids: list[bytes], wanted: StoryFil
     s = stories.c
     query = sa.select(s.published, s.ref, s.story_id, s.section, s.second, s.withheld)
     query = query.where(*replace(wanted, label=None, feed_id=None).conditions())
-    if wanted.label is not None:
-        # Asked of each of the few stories, where `conditions` would have all that are labelled so gathered first.
-        is_it = (story_labels.c.story_id == s.story_id) & (story_labels.c.label == wanted.label)
-        query = query.where(sa.exists().where(is_it))
     kept: list[tuple[int, str, bytes]] = []
     for some in in_chunks(story_ids):
         for row in connection.execute(query.where(s.story_id.in_(some))):
@@ -157,72 +159,126 @@ def _of_kind(connection: sa.Connection, story_ids: list[bytes], wanted: StoryFil
     return [story_id for _, _, story_id in sorted(kept)]
 
 
-def _where(wanted: StoryFilter) -> tuple[str, dict[str, int]]:
-    """What of the filter can be asked of the entry that matches, with its parameters: it must be that source's, and
-    told by then."""
+def _where(wanted: StoryFilter) -> tuple[str, Values]:
+    """What of the filter can be asked of the entry that matches, with its parameters: it must be that source's, told
+    by then, of a story with that label."""
     asked: list[str] = []
-    values: dict[str, int] = {}
+    values: Values = {}
     if wanted.feed_id is not None:
         asked.append(" AND entries.feed_id = :feed_id")
         values["feed_id"] = wanted.feed_id
     if wanted.until is not None:
         asked.append(" AND entries.dated < :latest")
         values["latest"] = micros(wanted.until)
+    if wanted.label is not None:
+        # A question for each entry, which no planner turns into gathering all that are labelled so.
+        asked.append(
+            " AND (SELECT count(*) FROM story_labels"
+            " WHERE story_labels.story_id = entries.story_id AND story_labels.label = :label) > 0"
+        )
+        values["label"] = wanted.label
     return "".join(asked), values
 
 
-def _sqlite_matches(connection: sa.Connection, query: Query, wanted: StoryFilter) -> Iterable[list[bytes]]:
-    """Stories of matching entries, the newest first, a step at a time."""
+def _ranges(connection: sa.Connection, wanted: StoryFilter) -> list[tuple[int, int]]:
+    """Ids of entries, from the first up to and without the second, in the order in which they are to be looked through.
+
+    Ids grow with time, so that what was told by `until` begins far down. Only what came late, such as the old entries
+    of a new source, has higher ones; it is looked for where the rest was too little.
+    """
+    top = (connection.scalar(sa.select(sa.func.max(entries.c.entry_id))) or 0) + 1
+    if wanted.until is None:
+        return [(0, top)]
+    newest = sa.select(entries.c.entry_id).where(entries.c.dated < micros(wanted.until))
+    ids = sorted(connection.scalars(newest.order_by(entries.c.dated.desc()).limit(_SAMPLE)))
+    begin = ids[int(len(ids) * _IN_TIME)] + 1 if ids else 0
+    return [(0, begin), (begin, top)] if ids else []
+
+
+class _Look:
+    """A look through the entries that hold what is wanted: the stories they are in, the newest first, a step at a time.
+    `matches` says in SQL that an entry of the index holds the words."""
+
+    def __init__(self, connection: sa.Connection, wanted: StoryFilter, matches: str, values: Values) -> None:
+        self._connection, self._wanted, self._matches = connection, wanted, matches
+        self._where, more = _where(wanted)
+        self._values = values | more
+
+    def directly(self, least: int, before: int, index_id: str = "entry_id") -> Iterator[list[bytes]]:
+        """Through the index as the database sees fit; on SQLite that is in the order of ids."""
+        statement = (
+            f"SELECT {index_id} AS at, story_id, first_seen, true AS is_match"  # noqa: S608 (our own words)
+            f" FROM search JOIN entries ON entries.entry_id = {index_id} WHERE {self._matches}"
+            f" AND {index_id} < :before AND {index_id} >= :least{self._where}"
+        )
+        return self._stepped(statement, least, before, _STEPS)
+
+    def rare(self, least: int, before: int) -> Iterator[list[bytes]]:
+        """All that the index of words knows; materialized, so that the planner does not walk the entries."""
+        statement = (
+            f"WITH hits AS MATERIALIZED (SELECT entry_id AS at FROM search WHERE {self._matches})"  # noqa: S608 (our own words)
+            " SELECT at, story_id, first_seen, true AS is_match FROM hits JOIN entries ON entry_id = at"
+            f" WHERE at < :before AND at >= :least{self._where}"
+        )
+        return self._stepped(statement, least, before, _TWO_STEPS)
+
+    def of_source(self, least: int, before: int) -> Iterator[list[bytes]]:
+        """Through the entries of the one source that is asked for, whether they hold the words or not."""
+        statement = (
+            "WITH told AS MATERIALIZED (SELECT entry_id AS at, story_id, first_seen FROM entries"  # noqa: S608 (our own words)
+            f" WHERE entry_id < :before AND entry_id >= :least{self._where} ORDER BY entry_id DESC LIMIT :step)"
+            f" SELECT at, story_id, first_seen, {self._matches} AS is_match FROM told LEFT JOIN search ON entry_id = at"
+        )
+        return self._stepped(statement, least, before, _OF_SOURCE)
+
+    def common(self, least: int, before: int) -> Iterator[list[bytes]]:
+        """Through spans of entries: the planner would bring and sort half of all to give the newest few. Where two
+        spans were not enough, the words are not that common."""
+        for span in (_SPAN, 4 * _SPAN):
+            low = max(least, before - span)
+            yield from self.directly(low, before, "search.entry_id")
+            before = low
+        yield from self.rare(least, before)
+
+    def estimate(self) -> int:
+        """How many entries hold the words, by PostgreSQL's statistics: that takes a fraction of a millisecond, where
+        counting would take as long as the search."""
+        query = sa.text(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM search WHERE {self._matches}")  # noqa: S608 (our own words)
+        plan: Any = self._connection.scalar(query, self._values)
+        return int(plan[0]["Plan"]["Plan Rows"])
+
+    def _stepped(self, statement: str, least: int, before: int, steps: Iterable[int]) -> Iterator[list[bytes]]:
+        query = sa.text(f"{statement} ORDER BY at DESC LIMIT :step")
+        for step in steps:
+            here = {"least": least, "before": before, "step": step}
+            rows = self._connection.execute(query, self._values | here).all()
+            yield [row.story_id for row in rows if row.story_id is not None and row.is_match]
+            if len(rows) < step or self._is_before(rows[-1].first_seen):
+                return
+            before = rows[-1].at
+
+    def _is_before(self, first_seen: int) -> bool:
+        """Whether entries first seen then, and those before, are too old to be in any story that is asked for."""
+        return self._wanted.since is not None and first_seen < micros(self._wanted.since - _LATE)
+
+
+def _sqlite_matches(connection: sa.Connection, query: Query, wanted: StoryFilter) -> Iterator[list[bytes]]:
     # Quoted, a term is words and nothing else; `search_words` leaves no quote in it.
     asked = " AND ".join(f'"{term}"' for term in query.wanted)
-    where, values = _where(wanted)
-    statement = sa.text(
-        "SELECT search.rowid AS at, story_id, first_seen FROM search JOIN entries ON entry_id = search.rowid"  # noqa: S608 (our own words)
-        f" WHERE search MATCH :asked AND search.rowid < :before{where} ORDER BY search.rowid DESC LIMIT :step"
-    )
-    before = 2**62
-    for _ in range(_STEPS):
-        rows = connection.execute(statement, values | {"asked": asked, "before": before, "step": _STEP}).all()
-        yield [row.story_id for row in rows if row.story_id is not None]
-        if len(rows) < _STEP or _is_before(rows[-1].first_seen, wanted):
-            return
-        before = rows[-1].at
+    look = _Look(connection, wanted, "search MATCH :asked", {"asked": asked})
+    for least, before in _ranges(connection, wanted):
+        yield from look.directly(least, before, "search.rowid")
 
 
-def _is_before(first_seen: int, wanted: StoryFilter) -> bool:
-    """Whether entries first seen then, and those before, are too old to be in any story that is asked for."""
-    return wanted.since is not None and first_seen < micros(wanted.since - _LATE)
-
-
-def _postgresql_matches(connection: sa.Connection, query: Query, wanted: StoryFilter) -> Iterable[list[bytes]]:
-    """The same. In spans of entries: the planner would sort every match of a common word to give the newest few. Where
-    two spans held too little the words are rare, and the index of words is asked for all the rest."""
-    asked = " && ".join(f"phraseto_tsquery('bmn', :t{n})" for n in range(len(query.wanted)))
-    where, values = _where(wanted)
-    spanned = sa.text(
-        f"SELECT search.entry_id, story_id, first_seen FROM search JOIN entries USING (entry_id)"  # noqa: S608 (our own words)
-        f" WHERE words @@ ({asked}) AND search.entry_id < :before AND search.entry_id >= :least{where}"
-        " ORDER BY search.entry_id DESC LIMIT :step"
-    )
-    # Materialized, so that the planner asks the index of words instead of walking the entries.
-    whole = sa.text(
-        f"WITH hits AS MATERIALIZED (SELECT entry_id FROM search WHERE words @@ ({asked}))"  # noqa: S608 (our own words)
-        " SELECT entry_id, story_id, first_seen FROM hits JOIN entries USING (entry_id)"
-        f" WHERE entry_id < :before AND entry_id >= :least{where} ORDER BY entry_id DESC LIMIT :step"
-    )
+def _postgresql_matches(connection: sa.Connection, query: Query, wanted: StoryFilter) -> Iterator[list[bytes]]:
     terms = {f"t{n}": term for n, term in enumerate(query.wanted)}
-    before = (connection.scalar(sa.text("SELECT max(entry_id) FROM search")) or 0) + 1
-    span, steps = _SPAN, 0
-    while before > 0 and steps < _STEPS:
-        is_rare = span > 4 * _SPAN
-        statement, least = (whole, 0) if is_rare else (spanned, max(0, before - span))
-        rows = connection.execute(statement, terms | values | {"before": before, "least": least, "step": _STEP}).all()
-        if rows:
-            steps += 1
-            yield [row.story_id for row in rows if row.story_id is not None]
-            if _is_before(rows[-1].first_seen, wanted):
-                return
-        if len(rows) == _STEP:
-            before = rows[-1].entry_id
+    asked = " && ".join(f"phraseto_tsquery('bmn', :{name})" for name in terms)
+    look = _Look(connection, wanted, f"words @@ ({asked})", {**terms})
+    is_rare = look.estimate() < _RARE
+    for least, before in _ranges(connection, wanted):
+        if is_rare:
+            yield from look.rare(least, before)
+        elif wanted.feed_id is not None:
+            yield from look.of_source(least, before)
         else:
-            before, span = least, span * 4
+            yield from look.common(least, before)
