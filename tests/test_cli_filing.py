@@ -128,13 +128,18 @@ def test_a_story_is_filed_by_hand_and_given_back(polled):
 
 
 def test_without_a_daemon_it_is_filed_by_what_was_learnt_too(tmp_path, an_origin):
-    service = Service(tmp_path, [{"url": an_origin.url("/feed")}])
+    an_origin.script("/ships", Answer(body=an_rss(("a1", "Airship lands in Brno"))))
+    service = Service(tmp_path, [{"url": an_origin.url("/feed")}, {"url": an_origin.url("/ships")}])
     service.poll()
+    assert listed(service)["Airship"]["section"] != "marketing"
     head, _ = learnt(airships(), [], Sectioner.load())
     with Store(f"sqlite:///{service.folder / 'news.db'}") as store:
         store.add_head(head.dump(), {}, utc_now())
-    story = listed(service)["Central"]
-    assert bmn(service, "stories", "file", story["id"], "forget").returncode == 0
+    story = listed(service)["Airship"]
+    assert story["section"] != "marketing"  # a new version alone moves nothing that is published
+    applied = json.loads(bmn(service, "rules", "apply", "--since", "7d", "--json").stdout)
+    assert applied == {"stories": 3, "in_force": True, "changed": 1}
+    assert listed(service)["Airship"]["section"] == "marketing"
     explained = json.loads(bmn(service, "explain", story["id"], "--json").stdout)
     assert "learnt from corrections (version 1)" in " ".join(explained["section_reasons"])
 
