@@ -26,7 +26,7 @@ from aggregator.publish.ranking import risen
 from aggregator.publish.settings import ContentSettings, FeedSettings, SiteSettings
 from aggregator.publish.shelf import Shelf
 from aggregator.publish.site import SEARCHES, Page
-from aggregator.store import Store
+from aggregator.store import Store, StoryFilter
 from aggregator.stories.cluster import NOTHING_NEAR
 from aggregator.types import EVENTS, Story
 from aggregator.views import TOP_AGE, complaint, view_page
@@ -90,13 +90,10 @@ class Publisher:
 
     def stories(self) -> tuple[Story, ...]:
         """What an edition is printed from: the newest stories of every merged feed and section."""
-        stories: dict[str, Story] = {}
-        for story in self._store.top(self._now() - TOP_AGE, _TOP):
-            stories[story.ref] = story
+        wanted = [(StoryFilter(top_since=self._now() - TOP_AGE), _TOP)]
         for sections, limit, min_sources in self.press.wanted.values():
-            for story in self._store.newest(sections, limit, min_sources):
-                stories[story.ref] = story
-        return tuple(stories.values())
+            wanted.append((StoryFilter(sections, min_sources=min_sources), limit))
+        return tuple(self._store.newest_of_each(wanted))
 
     def publish(self) -> bool:
         """Print an edition if anything changed since the last; whether it did. Blocks: call it on a thread."""

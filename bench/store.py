@@ -24,7 +24,7 @@ from builders import NOW, a_fetched, a_not_modified, a_parsed_feed, a_sectioning
 from store_writer import ASource  # noqa: E402
 
 from aggregator.ingest.changes import feed_changes  # noqa: E402
-from aggregator.store import Store, StoryRecord  # noqa: E402
+from aggregator.store import Store, StoryFilter, StoryRecord  # noqa: E402
 from aggregator.types import FeedState, ParsedEntry, Placement, PollResult, Validators  # noqa: E402
 
 SECTIONS = ("tech", "companies", "economics", "marketing", "none")
@@ -141,9 +141,9 @@ def main() -> None:
             with measured("stories(section), 100"):
                 store.stories("tech", limit=100)
         with measured("newest(four sections), 100"):
-            store.newest(SECTIONS[:4], 100)
+            store.newest_of_each([(StoryFilter(SECTIONS[:4]), 100)])
         with measured("stories of two sources at least, 100"):
-            store.newest(SECTIONS[:4], 100, 2)
+            store.newest_of_each([(StoryFilter(SECTIONS[:4], min_sources=2), 100)])
         with measured("stories(source), 100"):
             store.stories(source=7, limit=100)
         ref = store.stories(limit=1)[0].ref

@@ -13,7 +13,7 @@ from store_writer import ASource, Keep
 
 from aggregator.errors import StoreError
 from aggregator.ingest.changes import feed_changes
-from aggregator.store import Correction, Pruned, Store, StoryRecord, corrections
+from aggregator.store import Correction, Pruned, Store, StoryFilter, StoryRecord, corrections
 from aggregator.types import (
     Enclosure,
     Event,
@@ -517,9 +517,12 @@ def test_stories_by_section_sources_label_and_source(store):
     assert ids(label="water") == [tech, economics]
     assert ids(label="chips", section="economics") == []
     assert ids(source=gazette.feed_id) == [tech]
-    assert [story.story_id for story in store.newest(["economics", "tech"], 10)] == [tech, economics]
-    assert [story.story_id for story in store.newest(["economics", "tech"], 1)] == [tech]
-    assert [story.story_id for story in store.newest(["economics", "tech"], 9, min_sources=2)] == [tech]
+    both, others = StoryFilter(("economics", "tech")), StoryFilter(("marketing",))
+    assert [story.story_id for story in store.newest_of_each([(both, 10)])] == [tech, economics]
+    assert [story.story_id for story in store.newest_of_each([(both, 1)])] == [tech]
+    assert [story.story_id for story in store.newest_of_each([(replace(both, min_sources=2), 9)])] == [tech]
+    each_once = [(StoryFilter(("tech",)), 9), (both, 9), (others, 9)]
+    assert [story.story_id for story in store.newest_of_each(each_once)] == [tech, economics]
     assert [story.story_id for story in store.stories_by_id([unsure, tech])] == [unsure, tech]
 
 
@@ -531,7 +534,7 @@ def test_a_second_section_finds_a_story_as_the_first_does_and_once(store):
     group(store, c, sectioning=a_sectioning("economics", 0.5, second="tech"), withheld="rule")
 
     def ids(*sections: str, limit: int = 9) -> list[UUID]:
-        return [story.story_id for story in store.newest(sections, limit)]
+        return [story.story_id for story in store.newest_of_each([(StoryFilter(sections), limit)])]
 
     assert ids("tech") == [both]
     assert ids("companies") == [both, one]
@@ -543,7 +546,7 @@ def test_a_withheld_story_is_found_by_its_id_and_where_it_is_asked_for_alone(sto
     (feed,) = feeds_of(store)
     (entry_id,) = poll(store, feed, an_entry())
     story_id = group(store, entry_id, withheld="language", language="de", boost=2.5)
-    assert store.stories() == store.stories("tech") == store.newest(["tech"], 9) == []
+    assert store.stories() == store.stories("tech") == store.newest_of_each([(StoryFilter(("tech",)), 9)]) == []
     (story,) = store.stories("withheld")
     assert (story.withheld, story.language, story.boost) == ("language", "de", 2.5)
     assert store.story(story_id) == story

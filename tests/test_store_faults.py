@@ -24,7 +24,7 @@ import aggregator
 from aggregator import schema
 from aggregator.errors import AlreadyRunning, StoreError
 from aggregator.ingest.changes import feed_changes
-from aggregator.store import Lease, Store, engine
+from aggregator.store import Lease, Store, StoryFilter, engine
 from aggregator.types import PollResult, Validators
 
 
@@ -338,7 +338,7 @@ def test_no_query_of_every_pass_walks_a_whole_table(sqlite_template, tmp_path):
         store.stale(10)
         store.twins(entries)
         list(store.window(NOW))
-        store.newest(["tech", "companies", "unsure"], 10, min_sources=2)
+        store.newest_of_each([(StoryFilter(("tech", "companies", "unsure"), min_sources=2), 10)])
         store.touched(10)
         store.stories(limit=10)
         store.stories(label="x")

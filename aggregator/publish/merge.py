@@ -23,7 +23,7 @@ def belongs(story: Story, feed: FeedSettings) -> bool:
     only where the feed asks for UNSURE."""
     if feed.only_top and story.top_at is None:
         return False
-    if story.withheld is not None or len(story.sources) < feed.min_sources:
+    if story.withheld is not None or (feed.min_sources > 1 and len(story.sources) < feed.min_sources):
         return False
     kinds = sections_of(story) or ((UNSURE,) if story.sectioning.section is None else ())
     return any(kind in feed.sections for kind in kinds)

@@ -562,10 +562,10 @@ class Store:
         with self._database.read() as connection:
             return stories.select(connection, wanted, limit)
 
-    def newest(self, sections: Iterable[str], limit: int, min_sources: int = 1) -> list[Story]:
-        """The newest stories of these sections together: what a merged feed consists of."""
+    def newest_of_each(self, wanted: Iterable[tuple[StoryFilter, int]]) -> list[Story]:
+        """The newest so many stories of each of these kinds, each story once, from one snapshot."""
         with self._database.read() as connection:
-            return stories.select(connection, StoryFilter(tuple(sections), min_sources=min_sources), limit)
+            return stories.newest_of_each(connection, wanted)
 
     def shown_between(
         self, sections: Iterable[str], since: datetime, until: datetime, min_sources: int = 1, is_top: bool = False
@@ -660,11 +660,6 @@ class Store:
         """Whether retention took a story published in that time."""
         with self._database.read() as connection:
             return stories.is_buried(connection, since, until)
-
-    def top(self, since: datetime, limit: int) -> list[Story]:
-        """The stories that came among the top ones since then, by `published`, the newest first."""
-        with self._database.read() as connection:
-            return stories.select(connection, StoryFilter(top_since=since), limit)
 
     def mark_top(self, story_ids: Iterable[UUID], now: datetime) -> None:
         """Note that these stories came among the top ones; the first time counts."""

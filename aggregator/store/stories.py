@@ -282,6 +282,12 @@ def select(connection: sa.Connection, wanted: StoryFilter, limit: int | None, sk
     return by_ids(connection, _newest(connection, wanted, most)[skip:])
 
 
+def newest_of_each(connection: sa.Connection, wanted: Iterable[tuple[StoryFilter, int]]) -> list[Story]:
+    """The newest so many stories of each of these kinds. One that is of several is read once."""
+    story_ids = [story_id for each, most in wanted for story_id in _newest(connection, each, most)]
+    return by_ids(connection, list(dict.fromkeys(story_ids)))
+
+
 def ids(connection: sa.Connection, wanted: StoryFilter) -> list[UUID]:
     """All stories of that kind in the same order, without reading them."""
     return [UUID(bytes=story_id) for story_id in _newest(connection, wanted, None)]
