@@ -682,6 +682,23 @@ def test_a_correction_is_seen_though_a_pass_was_quicker_than_its_command(store):
     assert store.publishing_stamp() != before
 
 
+def test_what_is_shown_of_a_source_changes_the_stamp_and_nothing_else_of_it_does(store):
+    (feed,) = feeds_of(store)
+    poll(store, feed, title="The Herald", site_url="https://herald.example/")
+    stamps = [store.publishing_stamp()]
+    poll(store, feed, title="The Herald", site_url="https://herald.example/", failures=2)
+    assert store.publishing_stamp() == stamps[0]
+    poll(store, feed, title="The Herald and Post", site_url="https://herald.example/")
+    stamps.append(store.publishing_stamp())
+    poll(store, feed, title="The Herald and Post", site_url="https://post.example/")
+    stamps.append(store.publishing_stamp())
+    store.sync_feeds([ASource(title="Mine")], NOW)
+    stamps.append(store.publishing_stamp())
+    store.sync_feeds([ASource(title="Mine")], NOW)
+    assert len(set(stamps)) == 4
+    assert store.publishing_stamp() == stamps[3]
+
+
 def test_heads_are_kept_and_rolled_back_one_by_one(store):
     assert store.head() is None
     assert store.roll_back_head() == (None, None)

@@ -671,7 +671,7 @@ class Store:
         with self._database.read() as connection:
             return stories.changed_since(connection, since)
 
-    def publishing_stamp(self) -> tuple[int, ...]:
+    def publishing_stamp(self) -> tuple[object, ...]:
         """A value that differs whenever something that readers may see changed: stories, and the names of sources."""
         with self._database.read() as connection:
             return numbers.publishing_stamp(connection)

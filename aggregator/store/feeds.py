@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from uuid import uuid4
 
 import sqlalchemy as sa
 
-from aggregator.schema import entries, feeds, hosts
+from aggregator.schema import entries, feeds, hosts, meta
 from aggregator.store.engine import in_chunks, upsert
 from aggregator.store.rows import Values, dump, feed_state, load, maybe_micros, micros, source_ref
 from aggregator.types import FeedState, Health, SourceRef
@@ -106,6 +107,8 @@ def sync(connection: sa.Connection, sources: Sequence[ConfiguredSource]) -> Sync
         )
     for some in in_chunks(removed):
         connection.execute(sa.update(feeds).where(feeds.c.feed_id.in_(some)).values(is_active=False))
+    if added or changed:
+        note_new_names(connection)
     return Synced(len(added), len(changed), len(removed))
 
 
@@ -171,6 +174,29 @@ _SAVE = (
 def save_states(connection: sa.Connection, values: list[Values]) -> None:
     if values:
         connection.execute(_SAVE, values)
+
+
+_NAMES = "source_names"  # in `meta`: another value whenever a source's name or site is another
+
+
+def note_new_names(connection: sa.Connection) -> None:
+    """The last thing of a transaction: its row is the one that all pollers share."""
+    connection.execute(upsert(connection, meta, "name"), {"name": _NAMES, "value": uuid4().hex})
+
+
+def names_stamp(connection: sa.Connection) -> str:
+    """Differs whenever the name or the site of any source does; asked every two seconds, so it does not read them."""
+    return connection.scalar(sa.select(meta.c.value).where(meta.c.name == _NAMES)) or ""
+
+
+def are_named_otherwise(connection: sa.Connection, states: Sequence[FeedState]) -> bool:
+    """Whether any of these feeds has another title or site in the store."""
+    named = {state.feed_id: (state.title, state.site_url) for state in states}
+    for some in in_chunks(list(named)):
+        query = sa.select(feeds.c.feed_id, feeds.c.title, feeds.c.site_url).where(feeds.c.feed_id.in_(some))
+        if any((row.title, row.site_url) != named[row.feed_id] for row in connection.execute(query).all()):
+            return True
+    return False
 
 
 _SAVE_MARKS = sa.update(feeds).where(feeds.c.feed_id == sa.bindparam("at_feed")).values(marks=sa.bindparam("marks"))

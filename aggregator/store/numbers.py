@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aggregator.schema import archives, corrections, digests, entries, feeds, pushes, stories, takedowns
-from aggregator.store.feeds import entry_counts
+from aggregator.store.feeds import entry_counts, names_stamp
 from aggregator.store.rows import maybe_moment, micros
 
 _ROWS = 50_000  # entries looked at for freshness: more tell nothing new
@@ -121,17 +121,14 @@ def filed_by_feed(connection: sa.Connection) -> dict[int, dict[str, int]]:
     return dict(found)
 
 
-def publishing_stamp(connection: sa.Connection) -> tuple[int, ...]:
-    """Newest change and number of stories, a sum over what is shown of their sources, the last correction, the
+def publishing_stamp(connection: sa.Connection) -> tuple[object, ...]:
+    """Newest change and number of stories, a stamp of what is shown of their sources, the last correction, the
     numbers of archived months, digests and top stories, and the last takedown."""
     # Apart, each is answered from an index; a merge moves `updated_at`, a pruned story the number. A correction bears
     # the time at which its command began, and a pass may have been quicker.
     newest = connection.scalar(sa.select(sa.func.max(stories.c.updated_at)))
     told = connection.scalar(sa.select(sa.func.count()).select_from(stories)) or 0
-    shown = sa.select(feeds.c.feed_id, feeds.c.title, feeds.c.title_override, feeds.c.site_url).order_by(
-        feeds.c.feed_id
-    )
-    names = hash(tuple(tuple(row) for row in connection.execute(shown)))
+    names = names_stamp(connection)
     top = _count(connection, stories, stories.c.top_at.is_not(None))
     corrected = connection.scalar(sa.select(sa.func.max(corrections.c.correction_id))) or 0
     # When one was put into effect or taken back: archives and briefings say something else since.

@@ -52,12 +52,15 @@ def apply(connection: sa.Connection, results: Sequence[PollResult], now: datetim
     updated_ids = _update(connection, documents)
     _note_presence(connection, documents, standing, last_success, now)
     pushed = [result for result in polls if isinstance(result.outcome, Pushed)]
+    whole = [result for result in documents if isinstance(result.outcome, Fetched)]
+    has_new_names = feed_queries.are_named_otherwise(connection, [result.state for result in whole])
     feed_queries.save_states(connection, [feed_values(r.state) for r in polls if not isinstance(r.outcome, Pushed)])
     # A push brings a part of the feed: the marks of its last whole document stay.
-    whole = [result for result in documents if isinstance(result.outcome, Fetched)]
     feed_queries.save_marks(connection, {result.state.feed_id: result.marks for result in whole})
     feed_queries.save_pushed(connection, [feed_values(result.state) for result in pushed])
     push.remove(connection, [result.outcome.push_id for result in pushed if isinstance(result.outcome, Pushed)])
+    if has_new_names:
+        feed_queries.note_new_names(connection)
     return Applied(
         len(new_ids),
         len(updated_ids),
