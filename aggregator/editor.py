@@ -95,7 +95,7 @@ class Editor:
         """The index, built from what the store has grouped within the time that it remembers."""
         began = time.perf_counter()
         index = StoryIndex(self._policy, self._new_id, self._comparer or Comparer.load())
-        index.load(self._store.window(self._now() - self._policy.window - KEPT_LONGER))
+        index.load(self._store.window(self._now() - self._policy.window - KEPT_LONGER, self._policy.most))
         self._tell(index, self._store.corrections())
         self._built = index
         if len(index):

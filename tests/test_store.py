@@ -360,6 +360,7 @@ def test_the_window_holds_grouped_entries_in_order_of_time(store):
     for entry_id in ids[:3]:
         group(store, entry_id)
     assert [entry.published for entry in store.window(ago(hours=72))] == [ago(hours=n) for n in (50, 3, 1)]
+    assert [entry.published for entry in store.window(ago(hours=72), last=2)] == [ago(hours=n) for n in (50, 3)]
 
 
 def test_a_date_in_the_future_counts_as_first_seen(store):

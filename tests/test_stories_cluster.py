@@ -185,3 +185,26 @@ def test_explain_pair_says_why_not() -> None:
     assert lines[0].startswith("not the same event")
     lines = explain_pair(told(1, ("Quillon Q1 profit rises", "")), told(2, ("Quillon Q2 profit rises", "")))
     assert any("different quarter" in line for line in lines)
+
+
+def test_the_window_holds_the_last_to_come_whoever_cuts_the_passes() -> None:
+    """Beyond `most` the first to come leaves with each newcomer; an index that is built anew knows the same."""
+    first, second, third = (entry(number, title) for number, title in enumerate(_STRANGERS, 1))
+    again = entry(4, _STRANGERS[0], feed=9)
+    stories = StoryIndex(StoryPolicy(most=2), new_id)
+    placed = [replace(each, story_id=stories.place(each).story_id) for each in (first, second, third)]
+    assert len(stories) == 2
+    rebuilt = StoryIndex(StoryPolicy(most=2), new_id)
+    rebuilt.load(placed)
+    assert len(rebuilt) == 2
+    roomy = StoryIndex(StoryPolicy(most=3), new_id)
+    roomy.load(placed)
+    assert roomy.place(again).story_id == new_id(first)
+    assert stories.place(again).begins and rebuilt.place(again).begins
+
+
+_STRANGERS = (
+    "Explosion at Karvonia chemical plant kills twelve workers",
+    "Central bank of Velmark lifts its rate",
+    "Quillon recalls four million toasters",
+)

@@ -504,10 +504,11 @@ class Store:
         with self._database.read() as connection:
             return entries.twins(connection, wanted)
 
-    def window(self, since: datetime) -> Iterator[StoredEntry]:
-        """The grouped entries dated `since` or later in order of time, to build the index of stories from."""
+    def window(self, since: datetime, last: int | None = None) -> Iterator[StoredEntry]:
+        """The grouped entries dated `since` or later in order of time; or the `last` of them to come, in the order in
+        which they came."""
         with self._database.read() as connection:
-            yield from entries.window(connection, since)
+            yield from entries.window(connection, since, last)
 
     def entries(self, entry_ids: Iterable[int]) -> list[StoredEntry]:
         """These entries in order of id, without those that do not exist."""

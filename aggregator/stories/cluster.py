@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
 from aggregator.stories.byhand import ByHand
@@ -26,15 +27,18 @@ FITS_LEAD = 0.35  # how likely a newcomer must be the event of the story's first
 RELATED = 5  # near stories named per placement
 KEPT_LONGER = timedelta(hours=12)  # beyond the window, for entries that are placed late; the rule itself counts exactly
 LOADED_AT_ONCE = 256
+MOST = 60_000  # entries; some 1.8 kB of memory each, and 4 ms to look through them for a newcomer
 RECENT = 2_000  # placements kept, for a pass that has to be done again
 NOTHING_NEAR = ("nothing like it in the window",)
 
 
 @dataclass(frozen=True, slots=True)
 class StoryPolicy:
-    """`window`: how long a story can grow, and how old an entry may be to join or begin one that grows."""
+    """`window`: how long a story can grow, and how old an entry may be to join or begin one that grows. `most`: of its
+    entries so many are compared with newcomers, the last to come."""
 
     window: timedelta = timedelta(hours=72)
+    most: int = MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,12 @@ class StoryIndex:
 
     def load(self, entries: Iterable[StoredEntry]) -> None:
         """Remember entries that the store has already grouped, in the order in which they were stored."""
-        grouped = sorted((entry for entry in entries if entry.story_id is not None), key=lambda entry: entry.entry_id)
-        for start in range(0, len(grouped), LOADED_AT_ONCE):
-            some = grouped[start : start + LOADED_AT_ONCE]
+        grouped = (entry for entry in entries if entry.story_id is not None)
+        while some := list(islice(grouped, LOADED_AT_ONCE)):  # all of them with their texts are more than memory holds
             for entry, article in zip(some, self._comparer.of_entries(some), strict=True):
                 if self._memory.window.get(entry.entry_id) is None:
                     self._memory.remember(entry, article)
+            self._memory.shed(self._policy.most)
 
     def place(self, entry: StoredEntry, twins: Sequence[StoredEntry] = ()) -> Placement:
         """Where the entry belongs. One placed before (in a pass that could not be saved) is placed alike."""
@@ -97,6 +101,8 @@ class StoryIndex:
         self._recent[entry.entry_id] = placement
         if len(self._recent) > RECENT:
             del self._recent[next(iter(self._recent))]
+        # With each entry, not with each pass: where an entry belongs must not depend on how arrivals are cut.
+        self._memory.shed(self._policy.most)
         return placement
 
     def keeper(self, story_id: UUID) -> UUID:

@@ -1,27 +1,35 @@
 """The window's entries by what they speak of: which few of 50,000 are worth comparing with a new one.
 
 In: members with their terms. Out: the nearest by cosine of terms. Postings are arrays by term; forgotten members leave
-holes that are closed now and then. Members are kept packed: see `packed`.
+holes that are closed now and then. In memory is what finds a member; the members themselves lie in a `drawer`, packed
+(`packed`), and those that were looked at of late are at hand.
 """
 
 from __future__ import annotations
 
+import pickle
 import struct
 from array import array
-from collections.abc import Iterator
+from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 
 from aggregator.stories.compare import Article
+from aggregator.stories.drawer import Drawer
 from aggregator.stories.packed import Packed
 from aggregator.stories.terms import Terms
-from aggregator.types import StoredEntry
+from aggregator.types import SourceRef, StoredEntry
 
 NEAREST = 24  # members compared in full; of labelled pairs the right one was among the first 10 in all but 1 %
 FAINT = 0.08  # cosine below which nothing merges
-HOLES = 0.25  # share of forgotten members at which the holes are closed
+HOLES, FEWEST_HOLES = 0.25, 1_000  # share and number of forgotten members at which the holes are closed
+AT_HAND = 300  # members kept as they are: those of a dozen newcomers
+_HOLE = -1
 _POSTING = struct.Struct("<If")  # a slot and the weight of the term there
 _POSTINGS = np.dtype([("slot", "<u4"), ("weight", "<f4")])
 
@@ -50,43 +58,74 @@ class Window:
     """Members in slots, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._members: list[Member | None] = []
+        self._drawer = Drawer()
+        self._sources: list[SourceRef] = []  # members share them, and leave them out of their records
+        self._numbers: dict[SourceRef, int] = {}
+        self._at_hand: OrderedDict[int, Member] = OrderedDict()  # by entry_id, the longest unused first
         self._slots: dict[int, int] = {}  # by entry_id
+        # By slot: the entry's id or _HOLE, its date in seconds since 1970, its place in the drawer.
+        self._ids, self._dates, self._places = array("q"), array("d"), array("Q")
+        self._first = 0  # no member before this slot
         self._postings: dict[int, array[int]] = {}  # by term: slot and weight in eight bytes
 
     def __len__(self) -> int:
         return len(self._slots)
 
-    def __iter__(self) -> Iterator[Member]:
-        return (member for member in self._members if member is not None)
-
     def get(self, entry_id: int) -> Member | None:
         """The member of this entry, None where the window has it not."""
         slot = self._slots.get(entry_id)
-        return self._members[slot] if slot is not None else None
+        if slot is None:
+            return None
+        member = self._at_hand.pop(entry_id, None)
+        if member is None:
+            member = self._unpickled(self._drawer.get(self._places[slot]))
+        return self._hand(member)
 
     def add(self, member: Member, terms: Terms) -> None:
-        """Remember a member, as the last to come; `terms` are its article's."""
-        slot = len(self._members)
-        self._members.append(member)
+        """Remember a member, as the last to come; `terms` are its article's. Raises OSError where the disk is full."""
+        place = self._drawer.put(self._pickled(member))  # first: what it raises leaves the window as it was
+        slot = len(self._ids)
+        self._ids.append(member.entry.entry_id)
+        self._dates.append(member.entry.dated.timestamp())
+        self._places.append(place)
         self._slots[member.entry.entry_id] = slot
         self._post(slot, terms)
+        self._hand(member)
 
     def replace(self, entry: StoredEntry) -> None:
         """Let a member's entry say something else of where it belongs."""
         member = self.get(entry.entry_id)
         assert member is not None
-        member.entry = entry
+        member = Member(entry, member.packed, member.own)
+        place = self._drawer.put(self._pickled(member))
+        slot = self._slots[entry.entry_id]
+        self._drawer.free(self._places[slot])
+        self._places[slot] = place
+        self._at_hand[entry.entry_id] = member
 
     def drop(self, entry_id: int) -> None:
         """Forget a member."""
-        self._members[self._slots.pop(entry_id)] = None
-        if len(self._members) - len(self._slots) > max(1_000, HOLES * len(self._members)):
+        slot = self._slots.pop(entry_id)
+        self._at_hand.pop(entry_id, None)
+        self._drawer.free(self._places[slot])
+        self._ids[slot] = _HOLE
+        if len(self._ids) - len(self._slots) > max(FEWEST_HOLES, HOLES * len(self._ids)):
             self._close_holes()
+
+    def dated_before(self, moment: datetime) -> list[int]:
+        """The entries dated before then, in the order in which they came."""
+        slots = np.flatnonzero(np.frombuffer(self._dates, np.float64) < moment.timestamp())
+        return [entry_id for slot in slots.tolist() if (entry_id := self._ids[slot]) != _HOLE]
+
+    def eldest(self) -> int:
+        """The entry that came first. Raises LookupError where there is none."""
+        while self._ids[self._first] == _HOLE:
+            self._first += 1
+        return self._ids[self._first]
 
     def nearest(self, article: Article, count: int = NEAREST) -> list[Member]:
         """The members that share most with an article, the nearest first; ties go to the older."""
-        scores = np.zeros(len(self._members), dtype=np.float32)
+        scores = np.zeros(len(self._ids), dtype=np.float32)
         terms = article.subject.terms
         for number, weight in zip(terms.ids, terms.weights, strict=True):
             posting = self._postings.get(number)
@@ -97,7 +136,7 @@ class Window:
         best = slots[np.lexsort((slots, -scores[slots]))]
         found: list[Member] = []
         for slot in best.tolist():
-            member = self._members[slot]
+            member = self.get(self._ids[slot])
             if member is not None:
                 found.append(member)
                 if len(found) == count:
@@ -112,7 +151,67 @@ class Window:
             posting.frombytes(_POSTING.pack(slot, weight))
 
     def _close_holes(self) -> None:
-        members = list(self)
-        self._members, self._slots, self._postings = [], {}, {}
-        for member in members:
-            self.add(member, member.article.subject.terms)
+        ids = np.frombuffer(self._ids, np.int64)
+        live = np.flatnonzero(ids != _HOLE)
+        moved = np.full(len(ids), _HOLE, dtype=np.int64)
+        moved[live] = np.arange(len(live))
+        columns = ((self._dates, np.float64), (self._places, np.uint64))
+        dates, places = (np.frombuffer(column, kind)[live].tobytes() for column, kind in columns)
+        kept = ids[live]
+        self._slots = {entry_id: slot for slot, entry_id in enumerate(kept.tolist())}
+        self._ids, self._dates, self._places = array("q", kept.tobytes()), array("d", dates), array("Q", places)
+        self._first = 0
+        for number, posting in list(self._postings.items()):
+            rows = np.frombuffer(posting, _POSTINGS)
+            slots = moved[rows["slot"]]
+            left = rows[slots != _HOLE].copy()
+            left["slot"] = slots[slots != _HOLE]
+            if len(left):
+                self._postings[number] = array("Q", left.tobytes())
+            else:
+                del self._postings[number]
+
+    # ------------------------------------------------------------ in and out of the drawer
+
+    def _hand(self, member: Member) -> Member:
+        self._at_hand[member.entry.entry_id] = member
+        if len(self._at_hand) > AT_HAND:
+            self._at_hand.popitem(last=False)
+        return member
+
+    def _pickled(self, member: Member) -> bytes:
+        out = BytesIO()
+        _Pickler(out, self._number).dump((member.entry, member.packed, member.own))
+        return out.getvalue()
+
+    def _unpickled(self, record: bytes) -> Member:
+        return Member(*_Unpickler(BytesIO(record), self._sources).load())
+
+    def _number(self, source: SourceRef) -> int:
+        number = self._numbers.get(source)
+        if number is None:
+            number = self._numbers[source] = len(self._sources)
+            self._sources.append(source)
+        return number
+
+
+class _Pickler(pickle.Pickler):
+    """Writes a number in place of a source."""
+
+    def __init__(self, out: BytesIO, number: Any) -> None:
+        super().__init__(out, pickle.HIGHEST_PROTOCOL)
+        self._number = number
+
+    def persistent_id(self, value: Any) -> int | None:
+        return self._number(value) if isinstance(value, SourceRef) else None
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads what `_Pickler` wrote: our own file, which nobody else can open."""
+
+    def __init__(self, record: BytesIO, sources: list[SourceRef]) -> None:
+        super().__init__(record)
+        self._sources = sources
+
+    def persistent_load(self, number: int) -> SourceRef:
+        return self._sources[number]

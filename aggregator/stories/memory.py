@@ -17,7 +17,7 @@ from aggregator.stories.compare import Article
 from aggregator.stories.dedupe import title_day_key
 from aggregator.stories.index import Member, Window
 from aggregator.stories.packed import Packed
-from aggregator.types import SourceRef, StoredEntry
+from aggregator.types import StoredEntry
 
 K = TypeVar("K")
 
@@ -32,7 +32,6 @@ class Memory:
         self._by_url: dict[str, tuple[int, ...]] = {}
         self._by_title: dict[tuple[str, str, date], tuple[int, ...]] = {}
         self._became: dict[UUID, UUID] = {}  # stories that were joined to others
-        self._sources: dict[SourceRef, SourceRef] = {}  # one of each, where every query makes its own
         self._byhand = ByHand()
         self._apart: frozenset[Pair] = frozenset()
 
@@ -40,7 +39,7 @@ class Memory:
         """Add an entry that has its story."""
         assert entry.story_id is not None
         own = self._new_id(entry)
-        kept = _trimmed(entry, self._sources.setdefault(entry.source, entry.source))
+        kept = _trimmed(entry)
         packed = Packed.of(article, kept.title, kept.title_key)
         member = Member(kept, packed, entry.story_id if own == entry.story_id else own)
         self.window.add(member, article.subject.terms)
@@ -64,11 +63,23 @@ class Memory:
 
     def expire(self, before: datetime) -> list[int]:
         """Forget the entries dated before then; which."""
-        old = [member for member in self.window if member.entry.dated < before]
-        for member in old:
+        old = self.window.dated_before(before)
+        self._forget_all(old)
+        return old
+
+    def shed(self, most: int) -> list[int]:
+        """Forget the entries that came first, as many as there are more than `most`; which."""
+        shed = []
+        while len(self.window) > most:
+            shed.append(self.window.eldest())
+            self._forget_all(shed[-1:])
+        return shed
+
+    def _forget_all(self, entry_ids: list[int]) -> None:
+        for member in self._members(tuple(entry_ids)):
             self.forget(member)
-        self._became = {gone: kept for gone, kept in self._became.items() if kept in self._stories}
-        return [member.entry.entry_id for member in old]
+        if entry_ids and self._became:
+            self._became = {gone: kept for gone, kept in self._became.items() if kept in self._stories}
 
     # ------------------------------------------------------------ answers
 
@@ -143,11 +154,10 @@ class Memory:
         self._became[gone] = kept
 
 
-def _trimmed(entry: StoredEntry, source: SourceRef) -> StoredEntry:
+def _trimmed(entry: StoredEntry) -> StoredEntry:
     """What later entries are compared with, without what only pages show."""
     return replace(
         entry,
-        source=source,
         last_seen=entry.first_seen,
         published=entry.first_seen if entry.published == entry.first_seen else entry.published,
         guid=None,
