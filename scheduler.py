@@ -87,9 +87,17 @@ def run(setting: Setting, on_ready: OnReady | None = None, beside: Beside | None
 class Service:
     """One running daemon."""
 
-    def __init__(self, setting: Setting, config: Config, logger: Log, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        config: Config,
+        logger: Log,
+        notifier: Notifier,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        """`now` None: the clock that all processes share."""
         self._setting, self._config = setting, config
-        self._log, self._notifier = logger, notifier
+        self._log, self._notifier, self._now = logger, notifier, now
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self.listeners: dict[str, Listener] = {}  # public and admin, those that the role has
@@ -103,7 +111,9 @@ class Service:
         self._handle_signals()
         config = self._config
         async with AsyncExitStack() as stack:
-            opened = Pipeline.opened(config, self._log, notice=self._setting.notice, role=self._setting.role)
+            opened = Pipeline.opened(
+                config, self._log, now=self._now, notice=self._setting.notice, role=self._setting.role
+            )
             self.pipeline = pipeline = await stack.enter_async_context(opened)
             await pipeline.publish()
             await self._listen(config, stack)

@@ -209,7 +209,7 @@ def requests_at_median(results: list[Result], median: float) -> float | None:
 def invented(feeds: int, seed: int, weeks: int) -> Trace:
     """Feeds of six kinds. Rates, hours, week-ends, bursts and silences are drawn per feed."""
     chance = random.Random(seed)
-    return [sorted(_arrivals(chance, kind, weeks)) for kind, _ in zip(_kinds(chance), range(feeds), strict=False)]
+    return [sorted(arrivals_of(chance, kind, weeks)) for kind, _ in zip(_kinds(chance), range(feeds), strict=False)]
 
 
 def _kinds(chance: random.Random) -> Iterator[str]:
@@ -217,7 +217,8 @@ def _kinds(chance: random.Random) -> Iterator[str]:
         yield chance.choices(["wire", "paper", "trade", "blog", "daily", "silent"], weights=[10, 25, 25, 25, 10, 5])[0]
 
 
-def _arrivals(chance: random.Random, kind: str, weeks: int) -> Iterator[float]:
+def arrivals_of(chance: random.Random, kind: str, weeks: int) -> Iterator[float]:
+    """When a feed of this kind has something new, from START on; not all in order."""
     if kind == "daily":  # the same hour every working day, give or take
         hour = chance.uniform(4, 20)
         for day in range(weeks * 7):
