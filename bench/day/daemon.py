@@ -30,6 +30,7 @@ import apscheduler.executors.base
 import apscheduler.schedulers.base
 import apscheduler.triggers.interval
 
+import aggregator.parts
 import aggregator.pipeline
 import scheduler
 from aggregator import config as configuration
@@ -231,7 +232,7 @@ def main() -> None:
     socket.getaddrinfo = _loopback
     scheduler.EDIT = edit_every
     for name, stand_in in (("Fetcher", DistantFetcher), ("Workers", SeenWorkers), ("Store", TimedStore)):
-        setattr(aggregator.pipeline, name, stand_in)
+        setattr(aggregator.parts, name, stand_in)
     scheduler.Heartbeat.run = _no_heartbeat  # type: ignore[method-assign]
     config = configuration.load(path, environment)
     configure_logging(config.log.format, config.log.level)
