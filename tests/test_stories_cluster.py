@@ -200,7 +200,8 @@ def test_the_window_holds_the_last_to_come_whoever_cuts_the_passes() -> None:
     roomy = StoryIndex(StoryPolicy(most=3), new_id)
     roomy.load(placed)
     assert roomy.place(again).story_id == new_id(first)
-    assert stories.place(again).begins and rebuilt.place(again).begins
+    assert stories.place(again).begins
+    assert rebuilt.place(again).begins
 
 
 _STRANGERS = (

@@ -58,7 +58,8 @@ def test_members_come_back_as_they_were() -> None:
 def test_members_of_one_source_share_it() -> None:
     window = filled(a_member(0, TITLES[0]), a_member(3, TITLES[1]))
     one, other = window.get(0), window.get(3)
-    assert one is not None and other is not None
+    assert one is not None
+    assert other is not None
     assert one.entry.source is other.entry.source
 
 

@@ -137,10 +137,10 @@ def window(connection: sa.Connection, since: datetime, last: int | None = None) 
     """The grouped entries from `since` on, in order of time; or the `last` of them to come, in the order in which they
     came: what the index of stories is built from."""
     is_in = entries.c.dated >= micros(since), entries.c.story_id.is_not(None)
-    query, order = STORED.where(*is_in), (entries.c.dated, entries.c.entry_id)
+    query, order = STORED.where(*is_in), [entries.c.dated, entries.c.entry_id]
     if last is not None:
         newest = sa.select(entries.c.entry_id).where(*is_in).order_by(entries.c.entry_id.desc()).limit(last)
-        query, order = STORED.where(entries.c.entry_id.in_(newest)), (entries.c.entry_id,)
+        query, order = STORED.where(entries.c.entry_id.in_(newest)), [entries.c.entry_id]
     sources = feed_queries.source_refs(connection)
     # Some hundred thousand entries with their texts are more than memory is meant to hold at once.
     rows = connection.execution_options(yield_per=500).execute(query.order_by(*order))

@@ -14,7 +14,7 @@ from pathlib import Path
 _BLOCK = 256  # bytes; a record takes whole ones, so that what is freed fits the next
 _MOST_BLOCKS = 1 << 16
 _LENGTH = struct.Struct("<I")
-_ON_DISK = Path("/var/tmp")  # /tmp is memory on many systems
+_ON_DISK = Path("/var/tmp")  # noqa: S108 - by no name in it; /tmp is memory on many systems
 
 
 class Drawer:
@@ -22,7 +22,7 @@ class Drawer:
 
     def __init__(self) -> None:
         folder = _ON_DISK if os.access(_ON_DISK, os.W_OK | os.X_OK) else None
-        self._file = tempfile.TemporaryFile(buffering=0, prefix="bmn-", dir=folder)
+        self._file = tempfile.TemporaryFile(buffering=0, prefix="bmn-", dir=folder)  # noqa: SIM115
         self._end = 0  # blocks
         self._free: dict[int, list[int]] = defaultdict(list)  # places by their number of blocks
 

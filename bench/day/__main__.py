@@ -92,21 +92,33 @@ def report(sources: int, hours: int, edit_every: int, seed: int, done: Run) -> s
     grown = samples[-1]["database"] - samples[0]["database"]
     entries = max(day["new_entries"], 1)
     lines = [
-        f"{sources:,} sources, {hours} simulated hours after the start; the law brings"
-        f" {law.between(BEGINS, BEGINS + DAY) / sources:.1f} entries a source and day. Edited every {edit_every} s.",
+        (
+            f"{sources:,} sources, {hours} simulated hours after the start; the law brings"
+            f" {law.between(BEGINS, BEGINS + DAY) / sources:.1f} entries a source and day. Edited every {edit_every} s."
+        ),
         "",
-        f"- polls: {day['polled']:,} ({day['polled'] / hours / 3600:.1f} a second), {day['changed']:,} changed,"
-        f" {day['failed']:,} failed; {day['new_entries']:,} new entries",
-        f"- late, s: median {late['p50']:.2f}, p90 {late['p90']:.2f}, p99 {late['p99']:.2f}, p99.9 {late['p999']:.2f},"
-        f" worst {late['worst']:.1f}",
-        f"- CPU: {day['cpu']:.0f} s ({day['cpu'] / hours / 36:.1f} % of a core), in {day['wall']:.0f} s; the start"
-        f" {done.said['start']['cpu']:.0f} s CPU for {done.said['start']['new_entries']:,} entries",
+        (
+            f"- polls: {day['polled']:,} ({day['polled'] / hours / 3600:.1f} a second), {day['changed']:,} changed,"
+            f" {day['failed']:,} failed; {day['new_entries']:,} new entries"
+        ),
+        (
+            f"- late, s: median {late['p50']:.2f}, p90 {late['p90']:.2f}, p99 {late['p99']:.2f},"
+            f" p99.9 {late['p999']:.2f}, worst {late['worst']:.1f}"
+        ),
+        (
+            f"- CPU: {day['cpu']:.0f} s ({day['cpu'] / hours / 36:.1f} % of a core), in {day['wall']:.0f} s; the start"
+            f" {done.said['start']['cpu']:.0f} s CPU for {done.said['start']['new_entries']:,} entries"
+        ),
         f"- memory of the tree: {done.pss:.0f} MB at its peak, start included",
-        f"- database: {samples[-1]['database']:.0f} MB, {grown * share:.0f} MB more a day,"
-        f" {grown * 1000 / entries:.1f} kB an entry",
+        (
+            f"- database: {samples[-1]['database']:.0f} MB, {grown * share:.0f} MB more a day,"
+            f" {grown * 1000 / entries:.1f} kB an entry"
+        ),
         f"- event loop held at worst {day['held_ms']:.0f} ms, {day['held_cpu_ms']:.0f} of its own processor time",
-        f"- passes: {day['publish'][0]:.0f} published in {day['publish'][1]:.0f} s, {day['group'][0]:.0f} batches"
-        f" grouped in {day['group'][1]:.0f} s",
+        (
+            f"- passes: {day['publish'][0]:.0f} published in {day['publish'][1]:.0f} s, {day['group'][0]:.0f} batches"
+            f" grouped in {day['group'][1]:.0f} s"
+        ),
         "",
         "| hour | memory of the tree, MB | daemon's RSS, MB | files open | database, MB | polls | entries |",
         "|---|---|---|---|---|---|---|",
