@@ -6,12 +6,22 @@ import re
 import time
 from xml.sax.saxutils import escape
 
+import nh3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from aggregator.html import MAX_HTML, _xml_safe, as_valid, first_image, sanitise, to_text
+from aggregator.html import (
+    _CLEANER,
+    MAX_HTML,
+    _with_absolute_addresses,
+    _xml_safe,
+    as_valid,
+    first_image,
+    sanitise,
+    to_text,
+)
 from aggregator.text import xml_safe
 
 BASE = "https://herald.example/2026/story.html"
@@ -223,3 +233,39 @@ def test_short_cut_to_xml_safety_changes_nothing(text: str) -> None:
 def test_what_is_published_is_valid(markup: str, valid: str) -> None:
     assert as_valid(sanitise(markup)) == valid
     assert as_valid(valid) == valid
+
+
+# ---------------------------------------------------------------- relative addresses
+
+_PIECES = st.sampled_from(
+    [
+        *("/a", "ü ß", "a?b=1&amp;c=2", "?q", "#part", "//other.example/x", "../up", "http:odd", "//[", "javascript:x"),
+        *("https://else.example/", "mailto:a@b", "&quot;&lt;&gt;", "%zz", "data:,x", "HTTP://UP.example", " /x ", ""),
+    ]
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "img"]), _PIECES), max_size=6),
+    st.sampled_from([None, "https://here.example/sub/page?x=1", "no address"]),
+)
+def test_relative_addresses_are_resolved_as_by_cleaning_it_all_with_the_base(
+    found: list[tuple[str, str]], base: str | None
+) -> None:
+    markup = "".join(
+        f'<p lang="en">&lt;a href="/text"&gt; <a title="x" href="{address}">t href="/t"</a></p>'
+        if tag == "a"
+        else f'<img alt="a href=&quot;/x" src="{address}" width="90">'
+        for tag, address in found
+    )
+    theirs = nh3.Cleaner(
+        tags={"a", "p", "img"},
+        attributes={"a": {"href", "title"}, "img": {"src", "alt", "width"}, "p": {"lang"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+        url_relative=("rewrite_with_base", base) if base and base.startswith("https") else "deny",
+    ).clean(markup)
+    ours = _with_absolute_addresses(_CLEANER.clean(markup), base)
+    assert ours == theirs
+    shown = re.findall(r'<img[^>]* src="(?i:http)[^>]*>', theirs)
+    assert re.findall("<img[^>]*>", sanitise(markup, base)) == shown

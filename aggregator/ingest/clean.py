@@ -144,6 +144,8 @@ def _markup(markup: str | None, base: str) -> str | None:
 
 
 def _categories(categories: tuple[str, ...]) -> tuple[str, ...]:
+    if not categories:
+        return ()
     names = (plain(category, 100) for category in categories[: 4 * MAX_CATEGORIES])
     # Addresses as terms are other programs' kinds (Blogger's schemas), nothing that a reader would be told.
     return tuple(dict.fromkeys(name for name in names if name and not name.startswith("http")))[:MAX_CATEGORIES]
@@ -160,6 +162,8 @@ def _image(entry: RawEntry, base: str, content: str | None, summary: str | None,
 
 
 def _enclosures(enclosures: tuple[tuple[str, str, str], ...], base: str) -> tuple[Enclosure, ...]:
+    if not enclosures:
+        return ()
     found: dict[str, Enclosure] = {}
     for url, media_type, length in enclosures[: 4 * MAX_ENCLOSURES]:
         if place := address(url, base):

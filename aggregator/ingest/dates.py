@@ -62,6 +62,8 @@ def parse_date(text: str | None, now: datetime) -> datetime | None:
         moment = _read(text)
         if moment is None or not EARLIEST <= moment <= now + MAX_AHEAD:
             return None
+        if moment.tzinfo is UTC and not moment.microsecond:
+            return moment
         return moment.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError):
         return None

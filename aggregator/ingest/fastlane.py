@@ -12,10 +12,9 @@ from lxml import etree
 
 from aggregator.ingest.elements import (
     ATOM10,
-    XML,
+    LANGUAGE,
     Element,
     Names,
-    Said,
     base_of,
     inner,
     person,
@@ -25,7 +24,7 @@ from aggregator.ingest.elements import (
 from aggregator.ingest.fastlane_atom import read_atom
 from aggregator.ingest.hints import HintTexts, feed_hints
 from aggregator.ingest.media import Media, entry_link, feed_link
-from aggregator.ingest.raw import RawEntry, RawFeed, fuller, mended, some, without_mail
+from aggregator.ingest.raw import RawEntry, RawFeed, fuller, some, without_mail
 
 _RSS = {
     "",
@@ -38,6 +37,7 @@ _RSS = {
     "https://cyber.harvard.edu/rss/rss.html",
 }
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_ABOUT = f"{{{_RDF}}}about"
 _RSS10 = "http://purl.org/rss/1.0/"
 _RSS090 = "http://my.netscape.com/rdf/simple/0.9/"
 _ATOM03 = "http://purl.org/atom/ns#"
@@ -106,7 +106,7 @@ def _read_rss(root: Element, names: Names, version: str) -> RawFeed | None:
     _read_channel(channel, names, feed)
     items = [*_items(channel, names), *_items(root, names)]
     feed.base = base_of(channel, base_of(root, None))
-    feed.language = feed.language or root.get(XML + "lang")
+    feed.language = feed.language or root.get(LANGUAGE)
     feed.entries = [_read_item(item, names, feed.base) for item in some(items)]
     return feed
 
@@ -133,7 +133,7 @@ def _read_rdf(root: Element) -> RawFeed | None:
 
 def _read_channel(channel: Element, names: Names, feed: RawFeed) -> None:
     said = HintTexts()
-    language = channel.get(XML + "lang")
+    language = channel.get(LANGUAGE)
     for child in channel:
         name = names[child.tag]
         if name == "item":
@@ -172,14 +172,17 @@ def _field(element: Element, names: Names, name: str) -> str:
 
 
 def _read_item(item: Element, names: Names, base: str | None) -> RawEntry:
-    said, media = Said(), Media()
+    said: dict[str, str] = {}  # what single elements say; the first of its name counts
+    media = Media()
     creators: list[str] = []
     categories: list[str] = []
-    entry = RawEntry(base=base_of(item, base), language=item.get(XML + "lang"))
+    entry = RawEntry(base=base_of(item, base), language=item.get(LANGUAGE))
     for child, name in with_groups(item, names):
         if name in _ITEM_TEXT:
-            if name not in said:
-                _hear(child, name, names, said)
+            if name not in said and (text := _field(child, names, name) if len(child) else text_of(child)):
+                said[name] = text
+                if name == "guid" and child.get("isPermaLink", "true").strip().lower() == "true":
+                    said["guid link"] = text
         elif name in ("category", "dc:subject", "media:category", "itunes:category"):
             categories.append(child.get("text") or text_of(child))
         elif name in ("media:keywords", "itunes:keywords"):
@@ -190,35 +193,28 @@ def _read_item(item: Element, names: Names, base: str | None) -> RawEntry:
             entry_link(child, entry, media)
         elif name:
             media.see(name, child)
-    author = ", ".join(filter(None, creators[:5])) or said.first("author", "itunes:author")
+    said_of = said.get
+    author = ", ".join(filter(None, creators[:5])) or said_of("author") or said_of("itunes:author")
     entry.author = without_mail(author) if author else None
     entry.categories = tuple(dict.fromkeys(filter(None, categories)))
     entry.images, entry.enclosures = media.images(), tuple(media.enclosures)
-    entry.guid = said.first("guid", "atom:id") or item.get(f"{{{_RDF}}}about")
-    entry.link = said.first("feedburner:origlink", "link") or entry.link or media.other_link or said.first("guid link")
+    entry.guid = said_of("guid") or said_of("atom:id") or item.get(_ABOUT)
+    link = said_of("feedburner:origlink") or said_of("link")
+    entry.link = link or entry.link or media.other_link or said_of("guid link")
     _take(said, entry)
     return entry
 
 
-def _hear(child: Element, name: str, names: Names, said: Said) -> None:
-    text = _field(child, names, name) if len(child) else mended(child.text or "")
-    if not text:
-        return
-    said[name] = text
-    if name == "guid" and child.get("isPermaLink", "true").strip().lower() == "true":
-        said["guid link"] = text
-
-
-def _take(said: Said, entry: RawEntry) -> None:
+def _take(said: dict[str, str], entry: RawEntry) -> None:
     """Fill the fields for which only one element can speak, the best that is there."""
-    entry.title = said.first("title", "dc:title", "media:title") or ""
-    entry.published = said.first("pubdate", "atom:published", "dcterms:issued", "dcterms:created")
-    entry.updated = said.first("atom:updated", "dcterms:modified", "dc:date")
-    entry.summary = said.first(
-        "description", "dc:description", "itunes:summary", "media:description", "itunes:subtitle"
-    )
-    entry.content = said.first("content:encoded", "xhtml:body", "fullitem")
-    entry.content = entry.content or fuller(said.get("itunes:summary"), entry.summary)
-    entry.comments_url = said.get("comments") or entry.comments_url
-    entry.comment_count = said.first("slash:comments", "thr:total") or entry.comment_count
-    entry.language = said.get("dc:language") or entry.language
+    of = said.get
+    entry.title = of("title") or of("dc:title") or of("media:title") or ""
+    entry.published = of("pubdate") or of("atom:published") or of("dcterms:issued") or of("dcterms:created")
+    entry.updated = of("atom:updated") or of("dcterms:modified") or of("dc:date")
+    summary = of("description") or of("dc:description") or of("itunes:summary")
+    entry.summary = summary or of("media:description") or of("itunes:subtitle")
+    entry.content = of("content:encoded") or of("xhtml:body") or of("fullitem")
+    entry.content = entry.content or fuller(of("itunes:summary"), entry.summary)
+    entry.comments_url = of("comments") or entry.comments_url
+    entry.comment_count = of("slash:comments") or of("thr:total") or entry.comment_count
+    entry.language = of("dc:language") or entry.language

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from aggregator.ingest.elements import (
-    XML,
+    LANGUAGE,
     Element,
     Names,
-    Said,
     base_of,
     escaped,
     inner,
@@ -25,7 +24,7 @@ class Unsure(Exception):
 
 def read_atom(root: Element, names: Names, version: str) -> RawFeed | None:
     """The raw feed, or None where feedparser should look at it."""
-    feed = RawFeed(version, base=base_of(root, None), language=root.get(XML + "lang"))
+    feed = RawFeed(version, base=base_of(root, None), language=root.get(LANGUAGE))
     said = HintTexts()
     items: list[Element] = []
     for child in root:
@@ -59,11 +58,11 @@ _ENTRY_TEXT = frozenset(
 
 
 def _read_entry(item: Element, names: Names, base: str | None) -> RawEntry:
-    said = Said()
+    said: dict[str, str] = {}
     media = Media()
     authors: list[str] = []
     categories: list[str] = []
-    entry = RawEntry(base=base_of(item, base), language=item.get(XML + "lang"))
+    entry = RawEntry(base=base_of(item, base), language=item.get(LANGUAGE))
     for child, name in with_groups(item, names):
         if name == "link":
             entry_link(child, entry, media)
@@ -86,15 +85,15 @@ def _read_entry(item: Element, names: Names, base: str | None) -> RawEntry:
         elif name:
             media.see(name, child)
     entry.guid = said.get("id")
-    entry.link = said.first("feedburner:origlink") or entry.link or media.other_link or entry.guid
+    entry.link = said.get("feedburner:origlink") or entry.link or media.other_link or entry.guid
     entry.title = entry.title or escaped(said.get("media:title", ""))
     entry.author = ", ".join(filter(None, authors[:5])) or said.get("dc:creator")
-    entry.published = said.first("published", "issued", "created")
-    entry.updated = said.first("updated", "modified", "dc:date")
+    entry.published = said.get("published") or said.get("issued") or said.get("created")
+    entry.updated = said.get("updated") or said.get("modified") or said.get("dc:date")
     entry.summary = entry.summary or escaped(said.get("media:description", "")) or None
     entry.categories = tuple(dict.fromkeys(filter(None, categories)))
     entry.images, entry.enclosures = media.images(), tuple(media.enclosures)
-    entry.comment_count = said.first("slash:comments", "thr:total") or entry.comment_count
+    entry.comment_count = said.get("slash:comments") or said.get("thr:total") or entry.comment_count
     entry.language = said.get("dc:language") or entry.language
     return entry
 

@@ -33,6 +33,8 @@ class Media:
 
     def images(self) -> tuple[str, ...]:
         """Candidates, best first: the widest media:content, the widest thumbnail, itunes:image, an attached picture."""
+        if not (self.enclosures or self._contents or self._thumbnails or self._others):
+            return ()
         attached = [url for url, media_type, _ in self.enclosures if is_picture(url, None, media_type)]
         return images_in_order(self._contents, self._thumbnails, self._others + attached)
 
