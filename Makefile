@@ -16,7 +16,7 @@ PYTEST = $(BIN)/python -m pytest
 PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input
 PINS := pyproject.toml constraints.txt
 
-.PHONY: help install dev tools run demo test lint types check soak bench bench-schedule score wheel deb deb-check fuzz clean
+.PHONY: help install dev tools run demo test lint types check soak bench bench-schedule audit score wheel deb deb-check fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -68,13 +68,16 @@ soak: dev tools ## the longer proofs
 bench: dev ## every benchmark in bench/, one after the other
 	@for file in bench/*.py; do
 		name=$$(basename "$$file" .py)
-		[ "$$name" = __init__ ] && continue
+		case "$$name" in __init__ | audit) continue ;; esac
 		echo "== $$name" >&2
 		$(BIN)/python -m "bench.$$name"
 	done
 
 bench-schedule: dev ## how punctual and how patient the schedule is, simulated
 	@$(BIN)/python -m bench.schedule
+
+audit: dev ## what the Nu HTML checker, Lighthouse and the W3C feed validator say of a running site (SITE=URL)
+	@$(BIN)/python -m bench.audit $(or $(SITE),http://127.0.0.1:8080)
 
 score: install ## how good sections, pairs, stories and event labels are, on labelled data (SHARED=DIR)
 	@[ -d "$(SHARED)/data" ] || { echo "no labelled data in $(SHARED)/data: give SHARED=DIR" >&2; exit 1; }
