@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0013"  # the newest of `migrations/versions`
+REVISION = "0014"  # the newest of `migrations/versions`
 
 metadata = sa.MetaData(
     naming_convention={
@@ -303,6 +303,38 @@ withdrawn = sa.Table(
     sa.Column("story_id", StoryId),  # that it was, or was told by
     sa.Column("taken_at", Time, nullable=False),
     sa.Column("content", Json, nullable=False),
+)
+
+# What polls did, by the hour since 1970: all that is kept of polls that are over.
+hours = sa.Table(
+    "hours",
+    metadata,
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("polls", sa.Integer, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("new_entries", sa.Integer, nullable=False),
+)
+
+# Troubles of sources, and ours, as the operator was told of them (store.watch.Episode).
+episodes = sa.Table(
+    "episodes",
+    metadata,
+    sa.Column("episode_id", Id, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("group", sa.Text, nullable=False),
+    sa.Column("feed_id", sa.ForeignKey(feeds.c.feed_id)),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("url", sa.Text),
+    sa.Column("since", Time),
+    sa.Column("opened_at", Time, nullable=False, index=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("does", sa.Text, nullable=False),
+    sa.Column("fix", sa.Text, nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("better_since", Time),
+    sa.Column("ended_at", Time),
+    sa.Column("ending", sa.Text),
+    sqlite_autoincrement=True,
 )
 
 # Months of merged feeds as they were printed at the month's end: facts, which no later change touches.

@@ -57,6 +57,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "rebuild",
         "corrector",
         "withdrawals",
+        "health",
+        "watch",
         "publisher",
         "views",
         "parts",

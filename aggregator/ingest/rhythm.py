@@ -163,6 +163,24 @@ def day_factors(rhythm: Rhythm) -> list[float]:
     return [1 - believed + believed * value * 7 / total for value in rhythm.days]
 
 
+def missed(rhythm: Rhythm, now: datetime) -> float:
+    """How many entries should have come since the last one did, were it to go on as it used to: its level until then,
+    by hour and day. Of the last 60 days at most."""
+    level = rhythm.slow / max(rhythm.slow_hours, 24.0)  # a day at least: the first document may be an hour's
+    hours, days = hour_factors(rhythm), day_factors(rhythm)
+    begin = max(rhythm.last, now.timestamp() - _MOST_MISSED)
+    expected, moment = 0.0, begin
+    while moment < now.timestamp():
+        until = min(now.timestamp(), (moment // 3600 + 1) * 3600)
+        day = (int(moment // 86400) + 3) % 7
+        expected += level * hours[int(moment % 86400 // 3600)] * days[day] * (until - moment) / 3600
+        moment = until
+    return expected
+
+
+_MOST_MISSED = 60 * 86400.0
+
+
 def wait(rhythm: Rhythm | None, now: datetime, every: timedelta, slowest: timedelta) -> timedelta:
     """How long to wait from a poll at `now`; `every` is the interval of a feed with PRIOR_RATE, and so the price."""
     if rhythm is None:

@@ -38,6 +38,7 @@ from aggregator.store import (
     subscribers,
     takedowns,
     upgrade,
+    watch,
 )
 from aggregator.store.archives import Archive
 from aggregator.store.budget import Budget
@@ -58,6 +59,7 @@ from aggregator.store.search import Query
 from aggregator.store.stories import Saved, StoryFilter
 from aggregator.store.subscribers import Delivery, HubRequest, Room
 from aggregator.store.takedowns import Gone, Takedown
+from aggregator.store.watch import Episode, Hour
 from aggregator.types import (
     FeedState,
     KnownEntry,
@@ -81,9 +83,11 @@ __all__ = [
     "Counts",
     "Delay",
     "Delivery",
+    "Episode",
     "Freshness",
     "Gone",
     "Head",
+    "Hour",
     "HubRequest",
     "KeptDigest",
     "LastDocument",
@@ -833,6 +837,34 @@ class Store:
         with self._edit() as connection:
             digests.revise(connection, digest, content)
 
+    # ------------------------------------------------------------ watching
+
+    def hours(self, since: datetime, now: datetime) -> list[Hour]:
+        """What polls did in every hour since then."""
+        with self._database.read() as connection:
+            return watch.hours(connection, since, now)
+
+    def open_episodes(self) -> list[Episode]:
+        """Troubles that are not over."""
+        with self._database.read() as connection:
+            return watch.open_ones(connection)
+
+    def latest_episodes(self, limit: int) -> list[Episode]:
+        """Troubles that began or ended last, the newest first."""
+        with self._database.read() as connection:
+            return watch.latest(connection, limit)
+
+    def save_episodes(self, begun: Iterable[Episode], changed: Iterable[Episode] = ()) -> None:
+        """Remember troubles that began, and what became of others."""
+        with self._database.write() as connection:
+            watch.add(connection, begun)
+            watch.change(connection, changed)
+
+    def stuck_letters(self, since: datetime) -> list[Letter]:
+        """Letters of briefings made since then that did not get out: refused, unknown, or tried in vain."""
+        with self._database.read() as connection:
+            return digests.stuck(connection, since)
+
     # ------------------------------------------------------------ upkeep
 
     def counts(self, now: datetime) -> Counts:
@@ -863,6 +895,7 @@ class Store:
         pruned = keep.prune(self._database, retention, now)
         with self._database.write() as connection:
             takedowns.forget_old(connection, retention.entries, now)
+            watch.forget_old(connection, now)
         if self.is_sqlite:
             self._database.give_space_back()
         return pruned

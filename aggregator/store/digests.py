@@ -127,6 +127,19 @@ def unsettled(connection: sa.Connection) -> list[Letter]:
     return [Letter(r.kind, r.day, r.recipient, r.state, r.tries, moment(r.next_try_at)) for r in rows]
 
 
+def stuck(connection: sa.Connection, since: datetime) -> list[Letter]:
+    """Letters of digests made since then that were refused, of which nobody knows, or that failed several times."""
+    is_lost = letters.c.state.in_((REFUSED, UNKNOWN))
+    query = (
+        sa.select(letters)
+        .join(digests, (digests.c.kind == letters.c.kind) & (digests.c.day == letters.c.day))
+        .where(digests.c.made_at >= micros(since), is_lost | ((letters.c.state == WAITING) & (letters.c.tries >= 2)))
+        .order_by(letters.c.day, letters.c.recipient)
+    )
+    rows = connection.execute(query)
+    return [Letter(r.kind, r.day, r.recipient, r.state, r.tries, moment(r.next_try_at)) for r in rows]
+
+
 def _set(connection: sa.Connection, kind: str, day: str, recipient: str, **values: object) -> None:
     mine = letters.c.kind == kind, letters.c.day == day, letters.c.recipient == recipient
     connection.execute(sa.update(letters).where(*mine).values(**values))

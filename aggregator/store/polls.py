@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from aggregator.schema import entries, texts
 from aggregator.store import entries as entry_queries
 from aggregator.store import feeds as feed_queries
-from aggregator.store import leases, push
+from aggregator.store import leases, push, watch
 from aggregator.store.engine import in_chunks, insert_many
 from aggregator.store.rows import Values, dated, entry_values, feed_values, micros, text_values
 from aggregator.types import Fetched, PollResult, Pushed
@@ -54,10 +54,13 @@ def apply(connection: sa.Connection, results: Sequence[PollResult], now: datetim
     pushed = [result for result in polls if isinstance(result.outcome, Pushed)]
     whole = [result for result in documents if isinstance(result.outcome, Fetched)]
     has_new_names = feed_queries.are_named_otherwise(connection, [result.state for result in whole])
-    feed_queries.save_states(connection, [feed_values(r.state) for r in polls if not isinstance(r.outcome, Pushed)])
+    asked = [result for result in polls if not isinstance(result.outcome, Pushed)]
+    feed_queries.save_states(connection, [feed_values(result.state) for result in asked])
     # A push brings a part of the feed: the marks of its last whole document stay.
     feed_queries.save_marks(connection, {result.state.feed_id: result.marks for result in whole})
     feed_queries.save_pushed(connection, [feed_values(result.state) for result in pushed])
+    failed = sum(1 for result in asked if result.state.failures)
+    watch.count(connection, now, len(asked), failed, len(new_ids))
     push.remove(connection, [result.outcome.push_id for result in pushed if isinstance(result.outcome, Pushed)])
     if has_new_names:
         feed_queries.note_new_names(connection)
