@@ -37,6 +37,7 @@ from aggregator.roles import Role
 from aggregator.store import Store
 from aggregator.subscriber import Subscriber
 from aggregator.types import Rendered
+from aggregator.watch import Watch
 from aggregator.withdrawals import Withdrawals
 from aggregator.workers import Workers
 
@@ -70,6 +71,7 @@ class Parts:
     archivist: Archivist
     briefing: Briefing
     withdrawals: Withdrawals
+    watch: Watch
 
     announcer: Announcer
     reception: Reception
@@ -179,6 +181,7 @@ async def assembled(
             archivist=Archivist(store, lambda: publisher.press, log, now),
             briefing=Briefing(store, database, log, now),
             withdrawals=Withdrawals(store, database, editor, publisher, printer, log, now),
+            watch=Watch(store, database, log, now),
             announcer=announcer,
             reception=Reception(store, database, metrics, now, topics),
             distributor=distributor,

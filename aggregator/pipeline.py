@@ -116,6 +116,7 @@ class Pipeline:
             was, self._term = self._term, None
             if term is None:
                 self.log.warning("editor_lost", remedy="another process edits; this one waits")
+                await self.parts.watch.lost_editing()
                 return False
             await self.database(self.store.sync_feeds, self.config.sources, self.now())
             self.editor.begin()
@@ -213,6 +214,10 @@ class Pipeline:
             self._progressed("publish")
             return changed
 
+    async def look_after(self) -> int:
+        """See what is wrong with sources and with us; how many troubles began or ended."""
+        return await self.parts.watch.look()
+
     async def brief(self) -> int:
         """Make the briefings whose time has come and send what waits to be sent; how many were made."""
         made = await self.parts.briefing.make_due()
@@ -243,6 +248,8 @@ class Pipeline:
             if dry_run:
                 return replace(pruned, shrunk=await self.database(self.store.would_shrink, budget, retention, now))
             pruned = replace(pruned, shrunk=await self._shrink(budget, now))
+        elif not dry_run:
+            self.parts.watch.pruned(0, None)
         if pruned.entries or pruned.texts:
             self.log.info("prune", entries=pruned.entries, texts=pruned.texts, stories=pruned.stories)
         return pruned
@@ -256,6 +263,7 @@ class Pipeline:
         if total.texts or total.entries:
             taken = {"texts": total.texts, "entries": total.entries, "stories": total.stories}
             self.log.warning("over_budget", bytes=total.before, allowed=budget.size, **taken, left=total.after)
+        self.parts.watch.pruned(total.after, budget.size)
         if total.after > budget.size:
             remedy = "only what is young is left: raise retention.size or shorten stories.window"
             self.log.error("over_budget_still", bytes=total.after, allowed=budget.size, remedy=remedy)
