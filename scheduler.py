@@ -28,6 +28,7 @@ from aggregator.callbacks import Callbacks
 from aggregator.config import Config
 from aggregator.config_secrets import revealed
 from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log, settle
+from aggregator.dashboard import Dashboard
 from aggregator.desk import file_named
 from aggregator.errors import AggregatorError, ConfigError, ListenError
 from aggregator.pipeline import Pipeline, utc_now
@@ -157,6 +158,7 @@ class Service:
             ),
             hub=pipeline.parts.reception,
         )
+        dashboard = Dashboard(pipeline.store, lambda: pipeline.config, pipeline.now, f"http://{config.admin.listen}")
         views = AdminViews(
             metrics=lambda: status.exposed(pipeline.metrics, pipeline.store, pipeline.now()),
             ready=self._readiness,
@@ -164,6 +166,8 @@ class Service:
             sources_opml=lambda: status.sources_opml(pipeline.config),
             stories=lambda section: status.desk_rows(pipeline.store, section),
             file=lambda ref, section: pipeline.database(file_named, pipeline.store, ref, section, pipeline.now()),
+            board=dashboard.board,
+            health=dashboard.feed,
         )
         token = revealed(config.admin.token)
         admin = AdminSite(views, pipeline.publisher.pages, token, config.admin.listen.host or "")

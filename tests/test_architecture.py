@@ -58,6 +58,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "corrector",
         "withdrawals",
         "health",
+        "dashboard",
         "watch",
         "publisher",
         "views",

@@ -13,6 +13,7 @@ import pytest
 from browser import Chromium, axe_source
 from builders import NOW, a_sectioning, a_stored_entry, a_story, ago, an_entry
 from service import Service
+from test_publish_admin import BOARD
 from test_publish_readers import served
 from test_store import ASource, feeds_of, group, poll
 
@@ -253,21 +254,12 @@ def pages(publisher_of_pictures: tuple[Documents, str]) -> Iterator[tuple[str, l
         yield url, [path for path in made if path not in static_files()]
 
 
-STATUS = {
-    "sources": [
-        {
-            "url": "https://herald.example/feed",
-            "title": f"The {health} Herald",
-            "health": health,
-            "reason": "timeout: no answer within 30 s, 3 times in a row",
-            "entries": 12,
-            "last_success": None,
-            "next_poll": "2026-03-04T12:00:00Z",
-        }
-        for health in ("ok", "new", "failing", "blocked", "disabled")
-    ],
-    "queues": {"due": 3, "ungrouped": 0},
-    "freshness": {"tech": {"seen_median_seconds": 61.5, "republished_median_seconds": None}},
+STATES = ("broken", "silent", "recovered", "disabled", "ok")
+_SOURCE = BOARD["sources"][0]
+STATUS = BOARD | {
+    "sources": [_SOURCE | {"id": n, "title": f"The {state} Herald", "state": state} for n, state in enumerate(STATES)],
+    "states": [(state, 1) for state in STATES],
+    "show": "",
 }
 DESK = [
     {"id": "abc", "title": "Quillon opens a plant", "source": "The Herald", "section": "tech", "second": None}
@@ -284,7 +276,9 @@ def admin() -> Iterator[str]:
         return True
 
     shown = [row | {"id": f"abc{number}"} for number, row in enumerate(DESK)]
-    views = AdminViews(lambda: b"", lambda: (True, ""), lambda: STATUS, lambda: b"", lambda section: shown, file)
+    views = AdminViews(
+        lambda: b"", lambda: (True, ""), dict, lambda: b"", lambda section: shown, file, board=lambda query: STATUS
+    )
     with served(AdminSite(views, Pages(SiteSettings(), DEFAULT_FEEDS, ContentSettings()))) as url:
         yield url
 

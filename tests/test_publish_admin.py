@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from aggregator.publish.admin import AdminSite, AdminViews
 from aggregator.publish.answers import Answer
+from aggregator.publish.charts import columns
 from aggregator.publish.pages import Pages, static_files
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
+from aggregator.publish.shelf import rendered
+from aggregator.types import Rendered
 
 STATUS = {
     "sources": [
@@ -29,8 +34,52 @@ STATUS = {
 }
 
 
+CHARTS = ("polls", "entries", "failed", "spread")
+AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
+BOARD = {
+    "now": AT,
+    "states": [("broken", 1)],
+    "total": 1,
+    "found": 1,
+    "sources": [
+        {
+            "id": 7,
+            "url": "https://herald.example/feed",
+            "title": "The <Herald>",
+            "section": None,
+            "state": "broken",
+            "reason": "timeout: no answer within 30 s",
+            "fix": "Look.",
+            "command": "bmn explain https://herald.example/feed",
+            "next": AT,
+            "why": "back-off",
+            "success": None,
+            "day": None,
+            "week": {"seen": "3 min, p90 9 min", "shown": "2 s, p90 4 s", "count": 12, "median": 180.0},
+        }
+    ],
+    "show": "broken",
+    "q": "",
+    "sort": "health",
+    "sorts": ("health", "title"),
+    "pages": [("?page=2#sources", "More")],
+    "waiting": {"due": (3, "40 s"), "pushes": (0, "")},
+    "sections": [{"name": "tech", "day": None, "week": None}],
+    "episodes": [],
+    "charts": {name: columns(name, name, "none", [1, 2], ["a", "b"]) for name in CHARTS},
+    "hours": [],
+    "spread": [("1 m", 3)],
+    "capped": False,
+}
+
+
 def site(token: str | None = None, ready: tuple[bool, str] = (True, "")) -> AdminSite:
-    views = AdminViews(lambda: b"up 1\n", lambda: ready, lambda: STATUS, lambda: b"<opml/>")
+    def health(ending: str, at: str) -> Rendered:
+        return rendered(f"{ending} for {at}".encode(), "application/atom+xml; charset=utf-8", AT)
+
+    views = AdminViews(
+        lambda: b"up 1\n", lambda: ready, lambda: STATUS, lambda: b"<opml/>", board=lambda query: BOARD, health=health
+    )
     return AdminSite(views, Pages(SiteSettings(), DEFAULT_FEEDS, ContentSettings()), token)
 
 
@@ -73,8 +122,24 @@ def test_status_for_programs_and_for_people():
     assert json.loads(ask("/status", Accept="application/json").body) == STATUS
     page = ask("/", Accept="text/html").body.decode()
     assert "The &lt;Herald&gt;" in page
-    assert '<td class="bad">failing</td>' in page
+    assert '<strong class="state broken">broken</strong>' in page
     assert "timeout: no answer within 30 s" in page
+    assert "<pre>bmn explain https://herald.example/feed</pre>" in page
+    assert "12 entries, seen after 3 min, p90 9 min" in page
+    assert page.count('<svg class="chart"') == 4
+
+
+def test_the_feed_of_troubles_is_asked_for_by_readers():
+    answer = ask("/health.atom", Host="127.0.0.1:8081")
+    assert (answer.status, answer.body) == (200, b"atom for http://127.0.0.1:8081")
+    assert header(answer, "Cache-Control") == "private, max-age=60"
+    assert ask("/health.rss", Host="<evil>").status == 403
+    assert header(ask("/health"), "Location") == "/status"
+    again = ask("/health.atom", Host="127.0.0.1:8081", **{"If-None-Match": header(answer, "ETag")})
+    assert (again.status, again.body) == (304, b"")
+    credentials = base64.b64encode(b"anybody:s3cret").decode()
+    assert ask("/health.json", site("s3cret"), Authorization=f"Basic {credentials}").status == 200
+    assert ask("/health.json", site("s3cret")).status == 401
 
 
 def test_its_page_finds_its_style_here_and_links_to_the_public_site():

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from aggregator.publish.answers import (
     SECURITY,
     Answer,
     Headers,
+    Ready,
     method_not_allowed,
     plain,
     redirect,
@@ -29,12 +31,15 @@ from aggregator.publish.answers import (
 from aggregator.publish.forms import LARGEST, FormGuard
 from aggregator.publish.negotiate import preferred_type
 from aggregator.publish.pages import HTML_TYPE, SHOWN, Pages, static_files
-from aggregator.types import LABELS
+from aggregator.types import LABELS, Rendered
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _NUMBERS = ("/metrics", "/readyz")  # what monitoring asks by any name; nothing of a source is in them
 _STATIC = static_files()
 _STORIES = "/stories"
+_HEALTH = ("/health.atom", "/health.rss", "/health.json")
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+_QUERY = 500  # characters of a query that mean anything
 _CHALLENGE = 'Bearer realm="bmn admin", Basic realm="bmn admin", charset="UTF-8"'
 
 
@@ -42,7 +47,8 @@ _CHALLENGE = 'Bearer realm="bmn admin", Basic realm="bmn admin", charset="UTF-8"
 class AdminViews:
     """What there is to see. `ready` gives (is it, why not); `status` the document of `bmn status --json`; `stories` the
     newest of a section (None: of all) as `status.desk_rows`. `file` does what `bmn stories file` does, with a story's
-    id and a section or None, and says whether there is such a story; without it there is no form."""
+    id and a section or None, and says whether there is such a story; without it there is no form. `board` is what the
+    page of status shows for a query, `health` the feed of troubles: in a format, for those who ask at an address."""
 
     metrics: Callable[[], bytes]
     ready: Callable[[], tuple[bool, str]]
@@ -50,6 +56,8 @@ class AdminViews:
     sources_opml: Callable[[], bytes]
     stories: Callable[[str | None], Sequence[Mapping[str, Any]]] = lambda section: ()
     file: Callable[[str, str | None], Awaitable[bool]] | None = None
+    board: Callable[[Mapping[str, str]], Mapping[str, Any]] = lambda query: {}
+    health: Callable[[str, str], Rendered] | None = None
 
 
 class AdminSite:
@@ -78,14 +86,20 @@ class AdminSite:
         if path in _STATIC:
             body, content_type = _STATIC[path]
             return Answer(200, _headers(content_type, "private, max-age=3600"), body)
-        return None if path in ("/", *_VIEWS) else plain(404, "there is nothing here")
+        if path == "/health":  # what the feed of troubles says its page is
+            return redirect(302, "/status", "no-store")
+        if path in _HEALTH and self._views.health is not None:
+            return None
+        return None if path in ("/", "/status", *_VIEWS) else plain(404, "there is nothing here")
 
     async def later(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         path, _, query = target.partition("?")
         if path == _STORIES:
             return await asyncio.to_thread(self._desk, dict(parse_qsl(query)).get("section", ""))
-        if path == "/":
-            path = "/status"
+        if path in ("/", "/status"):
+            return await asyncio.to_thread(self._status, headers, query)
+        if path in _HEALTH:
+            return await asyncio.to_thread(self._health, path, headers)
         return await asyncio.to_thread(_VIEWS[path], self, headers)
 
     def _is_allowed(self, headers: Mapping[str, str]) -> bool:
@@ -130,10 +144,16 @@ class AdminSite:
         is_ready, why_not = self._views.ready()
         return plain(200, "ready") if is_ready else plain(503, why_not)
 
-    def _status(self, headers: Mapping[str, str]) -> Answer:
+    def _health(self, path: str, headers: Mapping[str, str]) -> Answer:
+        assert self._views.health is not None
+        host = headers.get("Host", "")
+        at = f"http://{host}" if _HOST.fullmatch(host) else ""
+        return Ready(self._views.health(path.rpartition(".")[2], at), "private, max-age=60").answer(headers)
+
+    def _status(self, headers: Mapping[str, str], query: str) -> Answer:
         if preferred_type(headers.get("Accept"), ("text/html", "application/json")) == "application/json":
             return self._status_json(headers)
-        body = self._pages.status(self._views.status())
+        body = self._pages.status(self._views.board(dict(parse_qsl(query[:_QUERY]))))
         return Answer(200, (*_headers(HTML_TYPE, security=PAGE_SECURITY), ("Vary", "Accept")), body)
 
     def _status_json(self, headers: Mapping[str, str]) -> Answer:
@@ -160,7 +180,6 @@ def _headers(content_type: str, cache_control: str = "no-store", security: Heade
 _VIEWS: Mapping[str, Callable[[AdminSite, Mapping[str, str]], Answer]] = {
     "/metrics": AdminSite._metrics,
     "/readyz": AdminSite._readyz,
-    "/status": AdminSite._status,
     "/status.json": AdminSite._status_json,
     "/sources.opml": AdminSite._sources,
 }

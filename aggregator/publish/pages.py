@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from aggregator.publish.digest import Digest, path_of, title_of
 from aggregator.publish.feeds import description_of
@@ -177,9 +178,11 @@ class Pages:
         """`/opensearch.xml`: tells browsers how to search here (OpenSearch 1.1)."""
         return self._page("opensearch.xml", "/opensearch.xml")
 
-    def status(self, status: Mapping[str, Any]) -> bytes:
-        """The admin listener's `/status`: the document of `/status.json` for people."""
-        return self._admin_page("status.html", "/status", status=status)
+    def status(self, board: Mapping[str, Any]) -> bytes:
+        """The admin listener's `/status`: how sources do and why, how fresh we are, what befell (`dashboard.board`)."""
+        charts = {name: Markup(drawn) for name, drawn in board.get("charts", {}).items()}  # noqa: S704 (our own markup)
+        style = _static_path(_HERE / "static" / "status.css")
+        return self._admin_page("status.html", "/status", board=board, charts=charts, status_style=style)
 
     def desk(self, stories: Sequence[Mapping[str, Any]], shown: str, csrf: str) -> bytes:
         """The admin listener's `/stories`: the newest of a section ("": all), each with a form to file it elsewhere."""

@@ -51,7 +51,7 @@ from aggregator.store.hub import Ping
 from aggregator.store.keep import Pruned, Retention, Shrunk
 from aggregator.store.leases import Claimed, Lease, LeasedHost
 from aggregator.store.lock import EditorLock
-from aggregator.store.numbers import Counts, Delay, Freshness, Waiting
+from aggregator.store.numbers import Counts, Delay, Freshness, Taken, Waiting, delay_of
 from aggregator.store.polls import Applied
 from aggregator.store.push import Decide
 from aggregator.store.rows import StoryRecord, StoryTombstone
@@ -107,7 +107,9 @@ __all__ = [
     "StoryTombstone",
     "Synced",
     "Takedown",
+    "Taken",
     "Touched",
+    "delay_of",
 ]
 
 
@@ -886,6 +888,11 @@ class Store:
         """How long entries dated since then took to be seen, and their stories to be shown."""
         with self._database.read() as connection:
             return numbers.freshness(connection, since)
+
+    def taken(self, since: datetime) -> list[Taken]:
+        """What the entries dated since then took, to be seen and to be shown; of the newest 50,000."""
+        with self._database.read() as connection:
+            return numbers.taken(connection, since)
 
     def prune(self, retention: Retention, now: datetime, dry_run: bool = False) -> Pruned:
         """Take what is over its time, or only count it. Other writers get in between."""

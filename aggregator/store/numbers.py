@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from aggregator.schema import archives, corrections, digests, entries, feeds, pushes, stories, takedowns
 from aggregator.store.feeds import entry_counts, names_stamp
-from aggregator.store.rows import maybe_moment, micros
+from aggregator.store.rows import maybe_moment, micros, moment
 
 _ROWS = 50_000  # entries looked at for freshness: more tell nothing new
 
@@ -137,14 +137,15 @@ def publishing_stamp(connection: sa.Connection) -> tuple[object, ...]:
     return (newest or 0, told, names, corrected, *counted, taken or 0)
 
 
-def freshness(connection: sa.Connection, since: datetime) -> Freshness:
-    """The delays of entries dated since then. The backlog that a feed's first poll brings is left out."""
-    query = (
+def _timed(since: datetime) -> sa.Select[Any]:
+    """Entries dated since then whose delay means something: not the backlog of a first poll."""
+    return (
         sa.select(
             entries.c.feed_id,
             entries.c.published,
             entries.c.first_seen,
             entries.c.entry_id,
+            entries.c.dated,
             stories.c.section,
             stories.c.shown_at,
             stories.c.lead_entry_id,
@@ -159,10 +160,14 @@ def freshness(connection: sa.Connection, since: datetime) -> Freshness:
         .order_by(entries.c.dated.desc())
         .limit(_ROWS)
     )
+
+
+def freshness(connection: sa.Connection, since: datetime) -> Freshness:
+    """The delays of entries dated since then. The backlog that a feed's first poll brings is left out."""
     by_feed: dict[Any, list[float]] = defaultdict(list)
     seen: dict[Any, list[float]] = defaultdict(list)
     shown: dict[Any, list[float]] = defaultdict(list)
-    for row in connection.execute(query):
+    for row in connection.execute(_timed(since)):
         delay = (row.first_seen - row.published) / 1e6
         by_feed[row.feed_id].append(delay)
         if row.section is not None:
@@ -170,6 +175,34 @@ def freshness(connection: sa.Connection, since: datetime) -> Freshness:
             if row.shown_at is not None and row.entry_id == row.lead_entry_id:
                 shown[row.section].append(max(0.0, (row.shown_at - row.first_seen) / 1e6))
     return Freshness(_delays(by_feed), _delays(seen), _delays(shown))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How long one entry took: seconds from the publisher's date to our first sight (`seen`), from there into a feed
+    (`shown`, None where its story did not begin to be shown with it)."""
+
+    feed_id: int
+    section: str | None
+    dated: datetime
+    seen: float
+    shown: float | None
+
+
+def taken(connection: sa.Connection, since: datetime) -> list[Taken]:
+    """What the entries dated since then took, the newest first, no more than tell something new."""
+    found = []
+    for row in connection.execute(_timed(since)):
+        is_lead = row.shown_at is not None and row.entry_id == row.lead_entry_id
+        shown = max(0.0, (row.shown_at - row.first_seen) / 1e6) if is_lead else None
+        seen = (row.first_seen - row.published) / 1e6
+        found.append(Taken(row.feed_id, row.section, moment(row.dated), seen, shown))
+    return found
+
+
+def delay_of(seconds: list[float]) -> Delay | None:
+    """Median and 90th percentile; None of nothing."""
+    return _delays({0: seconds})[0] if seconds else None
 
 
 def _delays(seconds: dict[Any, list[float]]) -> dict[Any, Delay]:
