@@ -24,6 +24,8 @@ _CONTROLS = re.compile("[\x7f-\x9f]+")
 _SPACE = re.compile(r"[\s\x7f-\x9f\u2028\u2029]+")
 _WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*", re.UNICODE)
 _KEY_WORD = re.compile(r"[^\W_]+", re.UNICODE)
+# What `_KEY_WORD` finds in lower-case ASCII, apart from each other.
+_ASCII_WORDS = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 32 for code in range(256))
 _TERM = re.compile(r'(-?)(?:"([^"]*)"|(\S+))')
 _QUOTES = str.maketrans(dict.fromkeys("“”„«»", '"'))  # what telephones make of them
 _MEANINGFUL_KEY = 12  # "Morning briefing" style keys shorter than this are shared by different articles
@@ -66,7 +68,10 @@ def title_key(title: str) -> str:
 
     Empty where too little is left to tell two articles apart ("Live", "Morning briefing").
     """
-    key = " ".join(_KEY_WORD.findall(unicodedata.normalize("NFKC", title).casefold()))
+    if title.isascii():  # a quarter of the time
+        key = b" ".join(title.encode("ascii").translate(_ASCII_WORDS).split()).decode("ascii")
+    else:
+        key = " ".join(_KEY_WORD.findall(unicodedata.normalize("NFKC", title).casefold()))
     return key if len(key) >= _MEANINGFUL_KEY or (not key.isascii() and len(key) >= 6) else ""
 
 

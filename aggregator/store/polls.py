@@ -95,7 +95,8 @@ def _insert(
     for entry_id, (state, new) in zip(_free_ids(connection, len(wanted)), wanted, strict=True):
         values = entry_values(state, new.entry, new.canonical_url, new.title_key)
         published = micros(dated(new.entry.published, now))
-        rows.append({"entry_id": entry_id, "feed_id": state.feed_id, "dated": published, **fixed, **values})
+        values.update(fixed, entry_id=entry_id, feed_id=state.feed_id, dated=published)
+        rows.append(values)
         if (text := text_values(entry_id, new.entry)) is not None:
             new_texts.append(text)
     insert_many(connection, entries, rows)

@@ -168,10 +168,10 @@ def guid_key(feed_id: int, guid: str) -> int:
 
 def _kept(text: str | None) -> str | None:
     """The text as PostgreSQL can keep it (no NUL, no lone surrogate); what is clean already is not copied."""
-    if text is None:
-        return None
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
     try:
-        if "\0" not in text and (text.isascii() or text.encode("utf-8")):
+        if "\0" not in text and text.encode("utf-8"):
             return text
     except UnicodeEncodeError:
         pass
@@ -190,7 +190,7 @@ def entry_values(state: FeedState, entry: ParsedEntry, canonical_url: str | None
         "link": entry.link,
         "canonical_url": canonical_url,
         "title": _kept(entry.title),
-        "title_key": _kept(title_key),
+        "title_key": title_key,  # letters and digits alone
         "author": _kept(entry.author),
         "published": maybe_micros(entry.published),
         "updated": maybe_micros(entry.updated),
