@@ -1,4 +1,4 @@
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 from uuid import UUID
 
 import pytest
@@ -98,6 +98,23 @@ def test_anything_is_an_address_or_none(anything):
     assert isinstance(urls.host_key(anything), str)
     assert isinstance(urls.publisher_key(anything), str)
     assert isinstance(urls.for_log(anything), str)
+
+
+_PIECES = st.lists(
+    st.sampled_from(["a", "b.c", "..", ".", ".h", "..z", "d-e", "%20", "?q=1", "#f", ";p", "//", "/", "k@v", "é", "="]),
+    max_size=5,
+)
+
+
+@given(
+    st.sampled_from(["https://h.example", "http://h.example:81", "https://h.example:443", "http://a..b", "https://h"]),
+    _PIECES.map("".join),
+    _PIECES.map("".join),
+)
+def test_a_reference_leads_where_the_standard_library_says(server, path, reference):
+    base = f"{server}/{path}"
+    expected = urls.http_url(urljoin(base, reference)) if reference.strip() else None
+    assert urls.http_url(reference, base) == expected
 
 
 @pytest.mark.parametrize(
