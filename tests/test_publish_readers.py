@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import os
 import re
@@ -115,6 +116,74 @@ def test_newsboat_subscribes_and_lists_the_items(shelf, tmp_path, feed):
     assert all(guid.startswith("urn:uuid:") for _, guid, _, _ in rows)
     assert any("Also reported by" in content for _, _, content, _ in rows)
     assert {date for _, _, _, date in rows} == {round(story.published.timestamp()) for story in stories()}
+
+
+def rows_of(database: Path, query: str) -> list[tuple]:
+    """What another process has stored by now; nothing where it has not begun to."""
+    if not database.exists():
+        return []
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
+    try:
+        return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:  # not all of its tables are there yet
+        return []
+    finally:
+        connection.close()
+
+
+def awaited(look, seconds: float = 60.0):
+    """What `look` gives as soon as it gives anything."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, "liferea has not come so far"
+        time.sleep(0.2)
+    return found
+
+
+LIFEREA = ("liferea", "xvfb-run", "dbus-run-session")
+
+
+@pytest.mark.soak  # a desktop program with a display of its own: half a minute
+@pytest.mark.skipif(not all(map(which, LIFEREA)), reason="apt install liferea xvfb dbus")
+@pytest.mark.parametrize(
+    ("feed", "titles"),
+    [
+        ("news.atom", TITLES),
+        # It takes titles in RSS for HTML, and what looks like a tag out of them.
+        ("tech.rss", (TITLES - {"Told by <two>"}) | {"Told by"}),
+    ],
+)
+def test_liferea_subscribes_and_lists_the_items(shelf, tmp_path, feed, titles):
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    settings = tmp_path / ".config" / "liferea"
+    settings.mkdir(parents=True)
+    # Else it begins with a list of feeds of its own, and asks for them.
+    (settings / "feedlist.opml").write_text('<opml version="1.0"><head><title>Mine</title></head><body/></opml>')
+    # It asks the system's bus whether there is a network, and GIO whether there is a route; here there may be neither.
+    environment = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(run), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    environment |= {"GIO_USE_NETWORK_MONITOR": "base", "GSETTINGS_BACKEND": "memory", "NO_AT_BRIDGE": "1"}
+    environment |= {"WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1"}
+    session = 'export DBUS_SYSTEM_BUS_ADDRESS="$DBUS_SESSION_BUS_ADDRESS"; liferea & read _; '
+    session += 'liferea --add-feed="$1"; read _; kill $!; wait $!'
+    command = ["xvfb-run", "-a", "dbus-run-session", "--", "bash", "-c", session, "bash"]
+    database = tmp_path / ".local" / "share" / "liferea" / "liferea.db"
+    with served(PublicSite(shelf)) as url, (tmp_path / "log").open("wb") as log:
+        quiet = {"stdout": log, "stderr": log, "env": environment, "stdin": subprocess.PIPE}
+        with subprocess.Popen([*command, f"{url}/{feed}"], **quiet) as process:
+            try:
+                awaited(lambda: rows_of(database, "select name from sqlite_master where name = 'items'"))
+                awaited(lambda: (tmp_path / ".cache" / "liferea").exists())
+                process.stdin.write(b"\n")
+                process.stdin.flush()
+                query = "select title, source_id, description from items"
+                rows = awaited(lambda: found if len(found := rows_of(database, query)) == len(TITLES) else None)
+            finally:
+                process.stdin.close()
+                process.wait(30)
+    assert {html.unescape(title) for title, _, _ in rows} == titles
+    assert {guid for _, guid, _ in rows} == {f"urn:uuid:{story.story_id}" for story in stories()}
+    assert any("Also reported by" in description for _, _, description in rows)
 
 
 @pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
