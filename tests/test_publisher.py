@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from lxml import etree
 from service import Service
 from test_corrector import SURE, Desk
+from test_publish_readers import fetched, served
 
 from aggregator import config as configuration
 from aggregator.daemon import log
 from aggregator.metrics import Metrics
 from aggregator.publish.shelf import Shelf
+from aggregator.publish.site import PublicSite
 from aggregator.publisher import Publisher
+from aggregator.store import Store
 
 ATOM = {"a": "http://www.w3.org/2005/Atom"}
 LIKES = {("A", "B"): SURE, ("C", "E"): SURE, ("D", "E"): SURE, ("C", "D"): 0.72}
@@ -90,3 +95,32 @@ def test_of_joined_stories_the_younger_leaves_the_feeds_and_the_older_does_not_c
     page = ask(publisher, f"/story/{younger}")
     assert (page.status, page.location) == (308, f"/story/{older}")
     assert publisher.newly_shown == ()
+
+
+SHELF = ("/", "/companies", "/news.atom", "/companies.rss", "/news.json", "/feeds.opml", "/about", "/robots.txt")
+
+
+def test_no_first_byte_of_what_is_published_waits_for_the_database(tmp_path):
+    """With every connection to the database taken, pages and feeds go out over HTTP; a story's page waits."""
+    with Store(f"sqlite:///{tmp_path / 'news.db'}") as store, ExitStack() as held:
+        desk = Desk(store, LIKES, section="companies")
+        desk.tell("Anvil", "A")
+        publisher = Publisher(store, Shelf(), Metrics(), log(), lambda: desk.now)
+        held.callback(publisher.close)
+        publisher.configure(configuration.load(Service(tmp_path, []).config, {}))
+        publisher.publish()
+        (story,) = store.stories()
+        url = held.enter_context(served(PublicSite(publisher.shelf, publisher.page)))
+        asking = held.enter_context(ThreadPoolExecutor(1))
+        with ExitStack() as taken:
+            taken.enter_context(store._database.write())
+            for _ in range(store._database._reader.pool.size() + store._database._reader.pool._max_overflow):
+                taken.enter_context(store._database._reader.connect())
+            waits = asking.submit(fetched, f"{url}/story/{story.ref}")
+            for path in SHELF:
+                status, headers, body = fetched(url + path)
+                assert (status, body) == (200, publisher.shelf.get(path).body)
+                assert fetched(url + path, If_None_Match=headers["ETag"])[0] == 304
+                assert fetched(url + path, Accept_Encoding="gzip")[0] == 200
+            assert not waits.done()
+        assert waits.result(20)[0] == 200
