@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -42,16 +43,15 @@ class Dashboard:
 
     def __init__(self, store: Store, config: Callable[[], Config], now: Callable[[], datetime], at: str) -> None:
         self._store, self._config, self._now, self._at = store, config, now, at
-        self._taken: tuple[datetime, list[Taken]] | None = None
+        self._fresh: _Freshness | None = None
         self._reading = threading.Lock()
 
     def board(self, query: Mapping[str, str]) -> dict[str, Any]:
         """What the page shows of the sources that the query asks for: `show` a state, `q` words, `sort`, `page`."""
         store, now = self._store, self._now()
         episodes = store.latest_episodes(EPISODES)
-        took = self._took(now)
-        day = [each for each in took if each.dated >= now - _DAY]
-        rows = self._rows(episodes, took, day, now)
+        fresh = self._freshness(now)
+        rows = self._rows(episodes, fresh, now)
         counts = Counter(row["state"] for row in rows)
         chosen = _sorted(_shown(rows, query), query.get("sort", ""))
         page = min(max(1, _number(query.get("page"))), max(1, -(-len(chosen) // ON_PAGE)))
@@ -72,15 +72,15 @@ class Dashboard:
                 name: (number, _span((now - since).total_seconds()) if since else "")
                 for name, (number, since) in waiting.queues.items()
             },
-            "sections": [_section(name, took, day) for name in (*SECTIONS, None)],
+            "sections": fresh.sections,
             "episodes": [
                 {"headline": headline(_told(each)), "at": each.ended_at or each.opened_at, "episode": each}
                 for each in episodes[:SHOWN]
             ],
-            "charts": _charts(hours, day),
+            "charts": _charts(hours, fresh.spread),
             "hours": hours,
-            "spread": list(zip(_STEP_NAMES, _spread(day), strict=True)),
-            "capped": len(took) >= _CAPPED,
+            "spread": list(zip(_STEP_NAMES, fresh.spread, strict=True)),
+            "capped": fresh.is_capped,
         }
 
     def feed(self, ending: str, at: str) -> Rendered:
@@ -89,36 +89,48 @@ class Dashboard:
         site = SiteSettings(config.site.title, at or self._at, config.site.timezone, self._store.installation_id())
         return feed_of.feed([_told(each) for each in self._store.latest_episodes(EPISODES)], site, ending)
 
-    def _took(self, now: datetime) -> list[Taken]:
+    def _freshness(self, now: datetime) -> _Freshness:
         with self._reading:  # many who look at once cost one reading
-            if self._taken is None or not timedelta() <= now - self._taken[0] < _FRESH_FOR:
-                self._taken = (now, self._store.taken(now - _WEEK))
-            return self._taken[1]
+            if self._fresh is None or not timedelta() <= now - self._fresh.at < _FRESH_FOR:
+                self._fresh = _freshness(self._store.taken(now - _WEEK), now)
+            return self._fresh
 
-    def _rows(
-        self, episodes: Sequence[Episode], took: Iterable[Taken], day: Iterable[Taken], now: datetime
-    ) -> list[dict[str, Any]]:
+    def _rows(self, episodes: Sequence[Episode], fresh: _Freshness, now: datetime) -> list[dict[str, Any]]:
         titles, states = self._store.sources(), self._store.feeds()
-        week_of, day_of = _by_feed(took), _by_feed(day)
         better = {
             each.feed_id: each.ended_at
             for each in reversed(episodes)
             if each.ending and each.ended_at and now - each.ended_at < RECOVERED_FOR
         }
-        return [
-            _row(state, titles[state.feed_id], day_of.get(state.feed_id), week_of.get(state.feed_id), better, now)
-            for state in states
-        ]
+        return [_row(state, titles[state.feed_id], fresh, better, now) for state in states]
 
 
 _CAPPED = 50_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Freshness:
+    """What entries took, as it was at `at`: in words by feed id and by section, and how many took how long."""
+
+    at: datetime
+    day: Mapping[int, dict[str, Any] | None]
+    week: Mapping[int, dict[str, Any] | None]
+    sections: Sequence[Mapping[str, Any]]
+    spread: Sequence[int]
+    is_capped: bool
+
+
+def _freshness(took: Sequence[Taken], now: datetime) -> _Freshness:
+    day = [each for each in took if each.dated >= now - _DAY]
+    of_day, of_week = ({feed: _fresh(both) for feed, both in _by_feed(ones).items()} for ones in (day, took))
+    sections = [_section(name, took, day) for name in (*SECTIONS, None)]
+    return _Freshness(now, of_day, of_week, sections, _spread(day), len(took) >= _CAPPED)
+
+
 def _row(
     state: FeedState,
     source: SourceRef,
-    day: tuple[list[float], list[float]] | None,
-    week: tuple[list[float], list[float]] | None,
+    fresh: _Freshness,
     better: Mapping[int | None, datetime | None],
     now: datetime,
 ) -> dict[str, Any]:
@@ -143,8 +155,8 @@ def _row(
         "next": state.next_poll_at if state.health is not Health.DISABLED else None,
         "why": state.next_poll_why or "",
         "success": state.last_success_at,
-        "day": _fresh(day),
-        "week": _fresh(week),
+        "day": fresh.day.get(state.feed_id),
+        "week": fresh.week.get(state.feed_id),
     }
 
 
@@ -234,14 +246,13 @@ def _told(each: Episode) -> Told:
 # ---------------------------------------------------------------- charts
 
 
-def _charts(hours: Sequence[Hour], day: Sequence[Taken]) -> dict[str, str]:
+def _charts(hours: Sequence[Hour], spread: Sequence[int]) -> dict[str, str]:
     labels = [f"{each.at:%H}" for each in hours]
     polls, failed, new = ([getattr(each, name) for each in hours] for name in ("polls", "failed", "new_entries"))
 
     def about(what: str, values: Sequence[int]) -> str:
         return f"{sum(values)} {what} in {len(values)} hours, {max(values, default=0)} in the busiest."
 
-    spread = _spread(day)
     words = f"{sum(spread)} entries of the last day, by the time from the publisher's date until we saw them."
     def by_hour(name: str, title: str, what: str, values: Sequence[int]) -> str:
         return charts.columns(name, f"{title} by the hour (UTC)", about(what, values), values, labels, 6)

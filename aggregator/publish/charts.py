@@ -1,7 +1,7 @@
 """Small charts as SVG that stands in a page: numbers in, markup out. Pure.
 
 No colour is needed to read them: each has one series, its title and a description say what it shows, and the page keeps
-the numbers in a table below. Colours are the style sheet's, so day and night are its business.
+the numbers in a table below. Colours are the style sheet's, so day and night are its business; without one, the text's.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ def columns(
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 4}" text-anchor="middle">{escape(labels[number])}</text>')
     for share in (0.0, 0.5, 1.0):
         y = _TOP + high * (1 - share)
-        parts.append(f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}"/>')
+        line = f'x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}"'
+        parts.append(f'<line class="grid" stroke="currentColor" stroke-opacity=".25" {line}/>')
         parts.append(f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{_short(top * share)}</text>')
     head = (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t {name}-d"'
+        ' fill="currentColor" font-size="10">'
         f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(about)}</desc>'
     )
     return head + "".join(parts) + "</svg>"
