@@ -2,6 +2,7 @@
 
     python -m bench.stories ../shared/data            the table of docs/heuristics-stories.md
     python -m bench.stories ../shared/data --cost     milliseconds and memory at a window of 50,000 entries
+    python -m bench.stories ../shared/data --week     labelled pairs of the last week as the daemon's index places them
     python -m bench.stories ../shared/data --order    how far the order of arrival within an hour decides
 
 The rules of others are judged on the same labelled pairs of the stream's last week; what has a threshold got the one
@@ -196,6 +197,22 @@ def order(data: Path) -> None:
         print(f"shuffle {seed}: B3 F1 {b3:.4f}; {of_several:.4f} of entries in stories of several; {joined} joined")
 
 
+def week(data: Path) -> None:
+    """Print how often labelled pairs of the last week end in one story, by models that never saw that week.
+
+    A story takes one entry an outlet and asks for more than one likely pair: fewer pairs come together than alone.
+    """
+    ours = trial(data)
+    began = train_pairs.LAST_WEEK - StoryPolicy().window
+    entries = [entry for entry in streamed(data) if entry.first_seen >= began]
+    stories, _ = replayed(entries, ours.comparer)
+    story_of = {(entry.link or "").rpartition("/")[2]: stories[entry.entry_id] for entry in entries}
+    pairs = [pair for pair in ours.unseen if pair.older in story_of and pair.newer in story_of]
+    together = [float(story_of[pair.older] == story_of[pair.newer]) for pair in pairs]
+    print(f"{len(entries)} entries, {len(set(stories.values()))} stories, {len(pairs)} labelled pairs")
+    report("in one story", pairs, together, 1.0)
+
+
 def streamed(data: Path) -> list[StoredEntry]:
     """The stream as stored entries."""
     feeds: dict[str, int] = {}
@@ -210,9 +227,9 @@ def streamed(data: Path) -> list[StoredEntry]:
     return entries
 
 
-def replayed(entries: Sequence[StoredEntry]) -> tuple[dict[int, UUID], int]:
+def replayed(entries: Sequence[StoredEntry], comparer: Comparer | None = None) -> tuple[dict[int, UUID], int]:
     """The story of each entry when they come in this order, and how many stories were joined to another."""
-    index = StoryIndex(StoryPolicy(), new_id)
+    index = StoryIndex(StoryPolicy(), new_id, comparer)
     placed: dict[int, UUID] = {}
     became: dict[UUID, UUID] = {}
     for number, entry in enumerate(entries):
@@ -240,5 +257,5 @@ def _memory() -> float:
 
 
 if __name__ == "__main__":
-    chosen = cost if "--cost" in sys.argv else order if "--order" in sys.argv else quality
-    chosen(Path(sys.argv[1]))
+    others = {"--cost": cost, "--week": week, "--order": order}
+    next((others[option] for option in sys.argv if option in others), quality)(Path(sys.argv[1]))

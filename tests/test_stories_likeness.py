@@ -11,7 +11,7 @@ import pytest
 from aggregator.stories.likeness import WEIGHTS_FILE, Weights
 from aggregator.stories.measures import MEASURES
 from aggregator.stories.train_net import fitted
-from aggregator.stories.train_pairs import Label, guessed
+from aggregator.stories.train_pairs import Label, guessed, labels
 
 
 def examples(count: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -59,3 +59,10 @@ def test_a_pair_is_judged_by_a_model_that_saw_none_of_its_event() -> None:
     pairs += [Label("x", "y", "same", "train", 1.0), Label("y", "z", "same", "train", 1.0)]
     values[-2:] = 5.0
     assert guessed(values, pairs)[-2:].max() < 0.5
+
+
+def test_a_pair_is_judged_once_and_for_one_purpose() -> None:
+    known = labels()
+    assert {pair.part for pair in known} == {"train", "test", "doubt"}
+    pairs = [frozenset((pair.older, pair.newer)) for pair in known]
+    assert len(set(pairs)) == len(pairs)
