@@ -319,7 +319,8 @@ class Poller:
         size = 0
         if isinstance(made, Fetched):
             size, made = len(made.body), replace(made, body=b"")
-        return PollResult(state, made, changes, now, feed.last_success_at, marks, size)
+        is_quiet = polling.is_quiet(feed, state, outcome)
+        return PollResult(state, made, changes, now, feed.last_success_at, marks, size, is_quiet)
 
     def _request(self, feed: FeedState, source: Source | None) -> FetchRequest:
         proxy = (source.proxy if source else None) or self._proxy

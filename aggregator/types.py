@@ -331,6 +331,7 @@ class PollResult:
     last_success_at: datetime | None = None  # of the poll before
     marks: bytes = b""  # `ParsedFeed.marks`
     size: int = 0  # of the document in bytes; `outcome` comes without it, as results wait for their turn
+    is_quiet: bool = False  # the poll changed nothing but validators, health and times (`polling.is_quiet`)
 
 
 # ---------------------------------------------------------------- stories

@@ -310,6 +310,21 @@ def test_of_several_addresses_only_those_allowed_are_connected_to(monkeypatch, a
     assert connections_made == 0
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1.", "127.1", "0x7f.0.0.1", "0127.0.0.1", "2130706433"])
+def test_an_address_oddly_written_is_neither_connected_to_nor_looked_up(monkeypatch, host):
+    def look_up(host: str) -> list[Any]:
+        raise AssertionError(f"{host} was looked up as a name")
+
+    monkeypatch.setattr(names, "_look_up", look_up)
+
+    async def main() -> Any:
+        async with Origin() as origin:
+            return await asked(origin.url("/feed", host=host), origin, allow_networks=("127.0.0.0/8",))
+
+    failed, connections_made = asyncio.run(main())
+    assert (failed.reason, connections_made) == (FailureReason.BAD_URL, 0)
+
+
 @pytest.fixture
 def one_network_inside(monkeypatch):
     """Nothing but 127.0.0.1 is inside for this test, so that 127.0.0.2 can play a public server."""

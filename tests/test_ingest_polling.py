@@ -21,6 +21,7 @@ from aggregator.ingest.polling import (
     after_poll,
     fetch_request,
     first_poll_at,
+    is_quiet,
     wants_discovery,
     with_discovery,
 )
@@ -468,3 +469,28 @@ def test_what_an_origin_says_decides(answer, why):
     after = asyncio.run(poll())
     assert why in after.next_poll_why
     assert wait(after) >= 48 * MINUTE
+
+
+# ---------------------------------------------------------------- what is worth writing
+
+
+@pytest.mark.parametrize(
+    ("outcome", "memory", "quiet"),
+    [
+        (unmodified(), {"rhythm": {"at": 1}}, True),
+        (unmodified(validators=Validators('"3"')), {}, True),
+        (unmodified(), {"discovery": {"at": 1}}, False),  # the feed is back: what its site offered is forgotten
+        (unmodified(final_url="https://cdn.example/f"), {}, False),
+        (unmodified(permanent_url="https://new.example/f", final_url="https://new.example/f"), {}, False),
+        (failed(), {}, False),
+    ],
+)
+def test_a_poll_is_quiet_that_taught_nothing_but_times(outcome, memory, quiet):
+    before = replace(STATE, memory=memory)
+    after = after_poll(before, outcome, None, POLICY, NOW)
+    assert is_quiet(before, after, outcome) is quiet
+
+
+def test_who_asks_for_a_feed_that_has_moved_is_its_configured_source():
+    request = fetch_request(replace(STATE, current_url="http://10.0.0.1/feed"))
+    assert (request.url, request.configured_url) == ("http://10.0.0.1/feed", URL)

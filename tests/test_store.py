@@ -272,6 +272,25 @@ def test_an_entry_is_last_seen_when_its_feed_last_had_it(store):
     assert [one.last_seen for one in store.entries([flood_id, merger_id])] == [NOW + 3 * hour] * 2
 
 
+def test_a_quiet_poll_writes_times_and_leaves_alone_what_was_learned_meanwhile(store):
+    (feed,) = feeds_of(store)
+    poll(store, feed, an_entry(), memory={"push": "a hub"})
+    before = store.feeds()[0]
+    store.remember(feed.feed_id, lambda state: {**state.memory, "discovery": "found meanwhile"})
+    later = NOW + timedelta(hours=1)
+    quiet = replace(
+        before,
+        validators=Validators('"new"', "today"),
+        failures=0,
+        next_poll_at=later + timedelta(hours=2),
+        next_poll_why="rhythm",
+        last_poll_at=later,
+        last_success_at=later,
+    )
+    store.apply([PollResult(quiet, a_not_modified(), is_quiet=True)], later)
+    assert store.feeds()[0] == replace(quiet, memory={"push": "a hub", "discovery": "found meanwhile"})
+
+
 def test_a_failed_poll_leaves_the_entries_standing(store):
     (feed,) = feeds_of(store)
     entry = an_entry()

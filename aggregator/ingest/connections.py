@@ -12,8 +12,10 @@ ends) is aiohttp's own; what is saved is the session around it, most of what a 3
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
+from typing import cast
 
 import aiohttp
 from aiohappyeyeballs import start_connection
@@ -31,6 +33,8 @@ MAX_FIELD = 16384  # bytes of a line or field of an answer's head; of fields aio
 _READ = 64 * 1024  # bytes of a body that wait to be taken; beyond twice as many the origin has to wait
 _MAX_INTERIM = 20  # answers of the kind 1xx before the real one
 _NEXT_ADDRESS = 0.25  # seconds until a host's second address is tried beside the first (RFC 8305 §5)
+# An IPv4 address spelt as everybody reads it, so that nobody looks it up as a name.
+_CANONICAL = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 
 _Key = tuple[bool, str, int, bool]
 
@@ -175,10 +179,12 @@ class Connections:
                 places = await self._names.places(host)
             except (OSError, UnicodeError) as error:
                 raise Refused(FailureReason.DNS, f"name does not resolve: {one_line(error)}") from error
-        elif literal.version == 4 and str(literal) != host:
+        elif literal.version == 4 and not _CANONICAL.fullmatch(host):
             raise Refused(FailureReason.BAD_URL, f"not an address to be asked: {host} is {literal}, oddly written")
+        elif (refusal := reach.refusal(literal)) is not None:
+            raise Refused(FailureReason.ADDRESS, refusal)
         else:
-            places = (Place(0, 0, (str(literal), 0)),)
+            return [Place(0, 0, (host if literal.version == 4 else str(literal), 0))]
         allowed, why = [], ""
         for place in places:
             refusal = reach.refusal(place.address)
@@ -217,6 +223,10 @@ class _Conversation(ResponseHandler):
         super().__init__(loop)
         self.key = key
         self.is_idle = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Not aiohttp's, which turns Nagle's algorithm off: asyncio and uvloop have done so (two system calls a feed).
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         if self.is_idle:  # an answer to no question: whatever it is, the next question must not get it

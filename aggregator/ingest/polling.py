@@ -110,6 +110,12 @@ def after_poll(
     return _succeeded(state, outcome, parsed, policy, now, arrivals)
 
 
+def is_quiet(before: FeedState, after: FeedState, outcome: FetchOutcome) -> bool:
+    """Whether a poll taught nothing but validators, health and times, which is all that is then worth writing."""
+    is_same = after.memory == before.memory and after.current_url == before.current_url
+    return is_same and isinstance(outcome, NotModified)
+
+
 def _succeeded(
     state: FeedState,
     outcome: Fetched | NotModified,
@@ -172,7 +178,7 @@ def _remembered(
         memory["validated_url"] = outcome.final_url
     else:
         memory.pop("validated_url", None)
-    known = rhythm.from_json(memory.get("rhythm"))
+    known = rhythm.from_json(memory.get("rhythm")) if parsed is not None or arrivals else None
     if known is None and parsed is not None:
         dates = arrivals or tuple(entry.published or now for entry in parsed.entries)
         memory["rhythm"] = rhythm.begun(dates, now).to_json()
@@ -214,11 +220,12 @@ def _next(
 
 def _learned(memory: dict[str, object], policy: PollPolicy, url: str, now: datetime) -> Wish:
     known = rhythm.from_json(memory.get("rhythm"))
-    wait = rhythm.wait(known, now, policy.every, policy.slowest)
     if known is None:
-        why = "rhythm not known yet"
+        wait, why = policy.every, "rhythm not known yet"
     else:
-        why = f"rhythm: about {rhythm.rate(known, now) * 24:.2g} a day"
+        level = rhythm.rate(known, now)
+        wait = rhythm.wait(known, now, policy.every, policy.slowest, level)
+        why = f"rhythm: about {level * 24:.2g} a day"
     if wait <= policy.fastest:
         return Wish(policy.fastest, f"{why}, held to polling.fastest")
     wait = min(wait * (1 + JITTER * _share(url, now.hour)), policy.slowest)

@@ -13,7 +13,7 @@ is kept in a few dozen numbers (JSON), touched only when entries arrive, so that
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -142,38 +142,37 @@ def rate(rhythm: Rhythm, now: datetime) -> float:
     return lively
 
 
-def hour_factors(rhythm: Rhythm) -> list[float]:
-    """How each hour of the day compares with the average hour; near 1 until a few days have been seen."""
-    total = sum(rhythm.hours)
+def hour_factor(rhythm: Rhythm) -> Callable[[int], float]:
+    """How an hour of the day compares with the average hour; near 1 until a few days have been seen."""
+    total, raw = sum(rhythm.hours), rhythm.hours
     if total <= 0:
-        return [1.0] * 24
+        return lambda hour: 1.0
     believed = min(1.0, rhythm.slow_hours / 96) * total / (total + 6) * (1 - HOUR_PRIOR)
-    raw = rhythm.hours
-    mean = total / 24
-    return [1 - believed + believed * (raw[i - 1] + 2 * raw[i] + raw[(i + 1) % 24]) / (4 * mean) for i in range(24)]
+    share = believed * 6 / total  # of a mean hour, a quarter: its neighbours count half each
+    return lambda hour: 1 - believed + share * (raw[hour - 1] + 2 * raw[hour] + raw[(hour + 1) % 24])
 
 
-def day_factors(rhythm: Rhythm) -> list[float]:
-    """How each day of the week compares with the average day; 1 until two weeks have been seen."""
-    total = sum(rhythm.days)
+def day_factor(rhythm: Rhythm) -> Callable[[int], float]:
+    """How a day of the week compares with the average day; 1 until two weeks have been seen."""
+    total, raw = sum(rhythm.days), rhythm.days
     seen = rhythm.slow_hours / 168
     if total <= 0 or seen < 1.5:
-        return [1.0] * 7
+        return lambda day: 1.0
     believed = min(1.0, seen / 3) * total / (total + 6)
-    return [1 - believed + believed * value * 7 / total for value in rhythm.days]
+    return lambda day: 1 - believed + believed * raw[day] * 7 / total
 
 
 def missed(rhythm: Rhythm, now: datetime) -> float:
     """How many entries should have come since the last one did, were it to go on as it used to: its level until then,
     by hour and day. Of the last 60 days at most."""
     level = rhythm.slow / max(rhythm.slow_hours, 24.0)  # a day at least: the first document may be an hour's
-    hours, days = hour_factors(rhythm), day_factors(rhythm)
+    at_hour, on_day = hour_factor(rhythm), day_factor(rhythm)
     begin = max(rhythm.last, now.timestamp() - _MOST_MISSED)
     expected, moment = 0.0, begin
     while moment < now.timestamp():
         until = min(now.timestamp(), (moment // 3600 + 1) * 3600)
         day = (int(moment // 86400) + 3) % 7
-        expected += level * hours[int(moment % 86400 // 3600)] * days[day] * (until - moment) / 3600
+        expected += level * at_hour(int(moment % 86400 // 3600)) * on_day(day) * (until - moment) / 3600
         moment = until
     return expected
 
@@ -181,11 +180,15 @@ def missed(rhythm: Rhythm, now: datetime) -> float:
 _MOST_MISSED = 60 * 86400.0
 
 
-def wait(rhythm: Rhythm | None, now: datetime, every: timedelta, slowest: timedelta) -> timedelta:
-    """How long to wait from a poll at `now`; `every` is the interval of a feed with PRIOR_RATE, and so the price."""
+def wait(
+    rhythm: Rhythm | None, now: datetime, every: timedelta, slowest: timedelta, level: float | None = None
+) -> timedelta:
+    """How long to wait from a poll at `now`; `every` is the interval of a feed with PRIOR_RATE, and so the price.
+    `level` is the `rate` at `now` where it is known already."""
     if rhythm is None:
         return every
-    level, hours, days = rate(rhythm, now), hour_factors(rhythm), day_factors(rhythm)
+    level = rate(rhythm, now) if level is None else level
+    at_hour, on_day = hour_factor(rhythm), day_factor(rhythm)  # few hours of the week are looked at
     price = PRIOR_RATE * (every.total_seconds() / 3600) ** 2 / 2
     limit = slowest.total_seconds() / 3600
     moment = now.astimezone(UTC)
@@ -193,7 +196,7 @@ def wait(rhythm: Rhythm | None, now: datetime, every: timedelta, slowest: timede
     step = 1 - (moment.minute * 60 + moment.second) / 3600  # to the next full hour
     elapsed = expected = cost = 0.0
     while elapsed < limit:
-        here = PRIOR_RATE * (level * hours[hour] * days[day] / PRIOR_RATE) ** KEENNESS
+        here = PRIOR_RATE * (level * at_hour(hour) * on_day(day) / PRIOR_RATE) ** KEENNESS
         if cost + expected * step + here * step * step / 2 >= price:
             elapsed += _root(here / 2, expected, cost - price)
             break

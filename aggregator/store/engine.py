@@ -294,6 +294,27 @@ def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappi
     connection.exec_driver_sql(_insert_statement(table, names), [take(row) for row in rows])
 
 
+@lru_cache(maxsize=16)
+def _update_statement(statement: sa.Update) -> tuple[str, tuple[str, ...]]:
+    compiled = statement.compile(dialect=sqlite.dialect())
+    return str(compiled), tuple(compiled.positiontup or ())
+
+
+def update_many(connection: sa.Connection, statement: sa.Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Update by each of the rows, which give every parameter of the statement as the database takes it.
+
+    On SQLite past SQLAlchemy, as in `insert_many`.
+    """
+    if not rows:
+        return
+    if connection.dialect.name != "sqlite":
+        connection.execute(statement, rows)
+        return
+    text, names = _update_statement(statement)
+    take = itemgetter(*names)
+    connection.exec_driver_sql(text, [take(row) for row in rows])
+
+
 def in_chunks(values: list[int] | list[bytes] | list[str], size: int = CHUNK) -> Iterator[list]:  # type: ignore[type-arg]
     """The values in lists short enough for one statement's parameters."""
     for start in range(0, len(values), size):

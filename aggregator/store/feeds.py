@@ -11,8 +11,18 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from aggregator.schema import entries, feeds, hosts, meta
-from aggregator.store.engine import in_chunks, upsert
-from aggregator.store.rows import Values, dump, feed_state, load, maybe_micros, micros, source_ref
+from aggregator.store.engine import in_chunks, update_many, upsert
+from aggregator.store.rows import (
+    Values,
+    dump,
+    feed_state,
+    feed_values,
+    load,
+    maybe_micros,
+    micros,
+    quiet_values,
+    source_ref,
+)
 from aggregator.types import FeedState, Health, SourceRef
 from aggregator.urls import host_key
 
@@ -116,7 +126,7 @@ def states(connection: sa.Connection, active_only: bool) -> list[FeedState]:
     query = sa.select(*STATE).order_by(feeds.c.feed_id)
     if active_only:
         query = query.where(feeds.c.is_active)
-    return [feed_state(row) for row in connection.execute(query)]
+    return [feed_state(row) for row in connection.execute(query).all()]
 
 
 def due_query(now: datetime, limit: int) -> sa.Select[Any]:
@@ -135,19 +145,13 @@ def due_query(now: datetime, limit: int) -> sa.Select[Any]:
 
 
 def due(connection: sa.Connection, now: datetime, limit: int) -> list[FeedState]:
-    return [feed_state(row) for row in connection.execute(due_query(now, limit))]
+    return [feed_state(row) for row in connection.execute(due_query(now, limit)).all()]
 
 
-_SAVED = [
-    "current_url",
-    "host",
-    "title",
-    "site_url",
-    "language",
+# All that a poll with nothing new changes: `rows.quiet_values`.
+_TIMES = [
     "etag",
     "last_modified",
-    "body_hash",
-    "hints",
     "health",
     "failures",
     "failure_reason",
@@ -156,24 +160,38 @@ _SAVED = [
     "next_poll_why",
     "last_poll_at",
     "last_success_at",
+]
+_SAVED = [
+    *_TIMES,
+    "current_url",
+    "host",
+    "title",
+    "site_url",
+    "language",
+    "body_hash",
+    "hints",
     "last_change_at",
     "memory",
 ]
-_SAVE = (
-    sa.update(feeds)
-    .where(feeds.c.feed_id == sa.bindparam("at_feed"))
-    .values(
-        **{name: sa.bindparam(name) for name in _SAVED},
-        first_success_at=sa.func.coalesce(feeds.c.first_success_at, sa.bindparam("last_success_at")),
-        lease_until=0,
-        lease_owner=None,
-    )
-)
 
 
-def save_states(connection: sa.Connection, values: list[Values]) -> None:
-    if values:
-        connection.execute(_SAVE, values)
+def _save(names: Sequence[str]) -> sa.Update:
+    values: Values = {name: sa.bindparam(name) for name in names}
+    values["first_success_at"] = sa.func.coalesce(feeds.c.first_success_at, sa.bindparam("last_success_at"))
+    values |= {"lease_until": sa.literal_column("0"), "lease_owner": sa.null()}
+    return sa.update(feeds).where(feeds.c.feed_id == sa.bindparam("at_feed")).values(values)
+
+
+_SAVE, _SAVE_TIMES = _save(_SAVED), _save(_TIMES)
+
+
+def save_states(connection: sa.Connection, states: Iterable[FeedState]) -> None:
+    update_many(connection, _SAVE, [feed_values(state) for state in states])
+
+
+def save_times(connection: sa.Connection, states: Iterable[FeedState]) -> None:
+    """What a poll that brought nothing changes: what was learned, by pushes meanwhile perhaps, stays."""
+    update_many(connection, _SAVE_TIMES, [quiet_values(state) for state in states])
 
 
 _NAMES = "source_names"  # in `meta`: another value whenever a source's name or site is another
@@ -231,11 +249,12 @@ _SAVE_PUSHED = (
 )
 
 
-def save_pushed(connection: sa.Connection, values: list[Values]) -> None:
+def save_pushed(connection: sa.Connection, states: Iterable[FeedState]) -> None:
     """What a push teaches: nothing of validators, health or the next poll, which a poll may be changing meanwhile."""
-    if values:
-        names = ("at_feed", "memory", "last_change_at")
-        connection.execute(_SAVE_PUSHED, [{name: row[name] for name in names} for row in values])
+    names = ("at_feed", "memory", "last_change_at")
+    rows = [{name: values[name] for name in names} for values in map(feed_values, states)]
+    if rows:
+        connection.execute(_SAVE_PUSHED, rows)
 
 
 def remember(

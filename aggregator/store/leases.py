@@ -165,5 +165,5 @@ def still_ours(connection: sa.Connection, feed_ids: Iterable[int], worker: str |
         )
         if worker is not None:
             query = query.where(feeds.c.lease_owner == worker)
-        found.update({row.feed_id: maybe_moment(row.last_success_at) for row in connection.execute(query)})
+        found.update({row.feed_id: maybe_moment(row.last_success_at) for row in connection.execute(query).all()})
     return found

@@ -17,7 +17,7 @@ from aggregator.store import entries as entry_queries
 from aggregator.store import feeds as feed_queries
 from aggregator.store import leases, push, watch
 from aggregator.store.engine import in_chunks, insert_many
-from aggregator.store.rows import Values, dated, entry_values, feed_values, micros, text_values
+from aggregator.store.rows import Values, dated, entry_values, micros, text_values
 from aggregator.types import Fetched, PollResult, Pushed
 
 
@@ -55,10 +55,11 @@ def apply(connection: sa.Connection, results: Sequence[PollResult], now: datetim
     whole = [result for result in documents if isinstance(result.outcome, Fetched)]
     has_new_names = feed_queries.are_named_otherwise(connection, [result.state for result in whole])
     asked = [result for result in polls if not isinstance(result.outcome, Pushed)]
-    feed_queries.save_states(connection, [feed_values(result.state) for result in asked])
+    feed_queries.save_times(connection, [result.state for result in asked if result.is_quiet])
+    feed_queries.save_states(connection, [result.state for result in asked if not result.is_quiet])
     # A push brings a part of the feed: the marks of its last whole document stay.
     feed_queries.save_marks(connection, {result.state.feed_id: result.marks for result in whole})
-    feed_queries.save_pushed(connection, [feed_values(result.state) for result in pushed])
+    feed_queries.save_pushed(connection, [result.state for result in pushed])
     failed = sum(1 for result in asked if result.state.failures)
     watch.count(connection, now, len(asked), failed, len(new_ids))
     push.remove(connection, [result.outcome.push_id for result in pushed if isinstance(result.outcome, Pushed)])

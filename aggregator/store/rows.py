@@ -63,25 +63,38 @@ _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def load(text: str | None) -> Any:
-    return json.loads(text) if text else None
+    return _decoded(text) if text else None
+
+
+_decoded = json.JSONDecoder().decode
 
 
 # ---------------------------------------------------------------- feeds
 
 
 def feed_values(state: FeedState) -> Values:
-    """What a poll changes in a feed's row. A row that is only shown as disabled keeps what it was."""
+    """What a poll changes in a feed's row."""
     return {
-        "at_feed": state.feed_id,
+        **quiet_values(state),
         "current_url": state.current_url,
         "host": host_key(state.current_url),
         "title": _kept(state.title),
         "site_url": state.site_url,
         "language": state.language,
-        "etag": _kept(state.validators.etag),
-        "last_modified": _kept(state.validators.last_modified),
         "body_hash": state.body_hash,
         "hints": dump(_hints(state.hints)) if state.hints != _NO_HINTS else None,
+        "last_change_at": maybe_micros(state.last_change_at),
+        "memory": dump(dict(state.memory)),
+    }
+
+
+def quiet_values(state: FeedState) -> Values:
+    """What a poll changes in a feed's row though it brings nothing. One that is only shown as disabled keeps what it
+    was."""
+    return {
+        "at_feed": state.feed_id,
+        "etag": _kept(state.validators.etag),
+        "last_modified": _kept(state.validators.last_modified),
         "health": str(Health.NEW if state.health is Health.DISABLED else state.health),
         "failures": state.failures,
         "failure_reason": state.failure_reason and str(state.failure_reason),
@@ -90,8 +103,6 @@ def feed_values(state: FeedState) -> Values:
         "next_poll_why": state.next_poll_why,
         "last_poll_at": maybe_micros(state.last_poll_at),
         "last_success_at": maybe_micros(state.last_success_at),
-        "last_change_at": maybe_micros(state.last_change_at),
-        "memory": dump(dict(state.memory)),
     }
 
 
