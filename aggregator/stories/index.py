@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aggregator.stories.compare import Article
 from aggregator.stories.drawer import Drawer
@@ -30,7 +31,8 @@ FAINT = 0.08  # cosine below which nothing merges
 HOLES, FEWEST_HOLES = 0.25, 1_000  # share and number of forgotten members at which the holes are closed
 AT_HAND = 300  # members kept as they are: those of a dozen newcomers
 _HOLE = -1
-_POSTING = struct.Struct("<If")  # a slot and the weight of the term there
+_POSTING = struct.Struct("<If")  # a slot and the weight of the term there, …
+_ROW = struct.Struct("=Q")  # … as the number that an array keeps
 _POSTINGS = np.dtype([("slot", "<u4"), ("weight", "<f4")])
 
 
@@ -66,7 +68,9 @@ class Window:
         # By slot: the entry's id or _HOLE, its date in seconds since 1970, its place in the drawer.
         self._ids, self._dates, self._places = array("q"), array("d"), array("Q")
         self._first = 0  # no member before this slot
-        self._postings: dict[int, array[int]] = {}  # by term: slot and weight in eight bytes
+        # By term: slot and weight in eight bytes. A term's only posting is an int: most have one, and an array takes
+        # three times as much.
+        self._postings: dict[int, array[int] | int] = {}
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -128,9 +132,8 @@ class Window:
         scores = np.zeros(len(self._ids), dtype=np.float32)
         terms = article.subject.terms
         for number, weight in zip(terms.ids, terms.weights, strict=True):
-            posting = self._postings.get(number)
-            if posting is not None:
-                rows = np.frombuffer(posting, _POSTINGS)
+            rows = self._rows(number)
+            if rows is not None:
                 scores[rows["slot"]] += weight * rows["weight"]
         slots = np.flatnonzero(scores > FAINT)
         best = slots[np.lexsort((slots, -scores[slots]))]
@@ -146,9 +149,20 @@ class Window:
     def _post(self, slot: int, terms: Terms) -> None:
         for number, weight in zip(terms.ids, terms.weights, strict=True):
             posting = self._postings.get(number)
+            (fresh,) = _ROW.unpack(_POSTING.pack(slot, weight))
             if posting is None:
-                self._postings[number] = posting = array("Q")
-            posting.frombytes(_POSTING.pack(slot, weight))
+                self._postings[number] = fresh
+            elif isinstance(posting, int):
+                self._postings[number] = array("Q", (posting, fresh))
+            else:
+                posting.append(fresh)
+
+    def _rows(self, number: int) -> NDArray[np.void] | None:
+        """A term's postings, None where it has none."""
+        posting = self._postings.get(number)
+        if posting is None:
+            return None
+        return np.frombuffer(_ROW.pack(posting) if isinstance(posting, int) else posting, _POSTINGS)
 
     def _close_holes(self) -> None:
         ids = np.frombuffer(self._ids, np.int64)
@@ -161,13 +175,15 @@ class Window:
         self._slots = {entry_id: slot for slot, entry_id in enumerate(kept.tolist())}
         self._ids, self._dates, self._places = array("q", kept.tobytes()), array("d", dates), array("Q", places)
         self._first = 0
-        for number, posting in list(self._postings.items()):
-            rows = np.frombuffer(posting, _POSTINGS)
+        for number in list(self._postings):
+            rows = self._rows(number)
+            assert rows is not None
             slots = moved[rows["slot"]]
             left = rows[slots != _HOLE].copy()
             left["slot"] = slots[slots != _HOLE]
             if len(left):
-                self._postings[number] = array("Q", left.tobytes())
+                found = array("Q", left.tobytes())
+                self._postings[number] = found if len(found) > 1 else found[0]
             else:
                 del self._postings[number]
 
