@@ -8,6 +8,7 @@ that may be over: `holds` says so from a clock of its own, well before the other
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -64,9 +65,12 @@ class Claims:
     async def due(self, room: int, in_flight: Collection[int]) -> Claimed:
         """At most `room` feeds that are due, now ours."""
         if not self.is_shared:
-            # Feeds in flight are still due in the store until their result is committed.
-            found = await self._database(self._store.due_feeds, self._now(), room + len(in_flight))
-            return Claimed(tuple(feed for feed in found if feed.feed_id not in in_flight)[:room])
+            # Beside the writer, so that a batch of grouping makes no poll late. Feeds in flight are still due in there
+            # until their result is committed, which may happen while we read.
+            flying = set(in_flight)
+            found = await asyncio.to_thread(self._store.due_feeds, self._now(), room + len(flying))
+            flying.update(in_flight)
+            return Claimed(tuple(feed for feed in found if feed.feed_id not in flying)[:room])
         sure = self._sure_until()
         claimed = await self._database(self._store.claim_due, self._now(), room, self._lease, tuple(self._strange))
         return self._noted(claimed, sure)
