@@ -27,6 +27,7 @@ from aggregator.tally import PollTotals
 from aggregator.types import FeedState
 
 _NO_HORIZON = 1e9  # seconds: one pass asks everybody, however long a host's turns take
+_LOOKS = 0.9  # seconds in which a look is followed by others: then the next beat looks
 _CLOCK_BACK = timedelta(minutes=1)  # what NTP corrects in steps is less
 _CLOCK_OFF = timedelta(seconds=5)  # by which our clock may differ from the database's before we say so
 
@@ -147,10 +148,18 @@ class Pipeline:
     # ------------------------------------------------------------ stages
 
     async def poll_due(self) -> int:
-        """Begin the polls that are due; how many. They end in their own time."""
+        """Begin the polls that are due; how many. They end in their own time.
+
+        Where several processes share them, each takes few at a time and looks again when it runs out of them.
+        """
         await self._heed_clock(self.now())
+        until = asyncio.get_running_loop().time() + _LOOKS
         begun = await self.poller.start_due()
         self._progressed("poll")
+        while await self.poller.runs_dry(until):
+            if (more := await self.poller.start_due()) == 0:
+                break
+            begun += more
         return begun
 
     async def _heed_clock(self, now: datetime) -> None:

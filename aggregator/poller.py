@@ -43,6 +43,8 @@ from aggregator.workers import Workers
 
 _COMPANY = 0.03  # seconds that a question to the store waits for more of its kind
 _ROOM = 2000  # polls begun or waiting for their host's turn; more are left to the next look
+_AHEAD = 0.5  # seconds of polls claimed beyond those that can begin at once, where others poll too
+_SHORTEST = 0.1  # seconds from which a pace is reckoned
 _AT_ONCE = 500  # feeds laid out in one go: some 10 ms in which nothing else moves
 
 
@@ -93,7 +95,9 @@ class Poller:
         self._sources: dict[str, Source] = {}
         self._lanes: dict[asyncio.Task[None], str] = {}  # with the host that is being asked
         self._asleep = 0  # lanes that wait for their host's turn
-        self._finished = 0  # polls since the last look at what is due
+        self._finished = 0  # polls since the last look at what is due, …
+        self._looked_at = 0.0  # … which was then, by the loop's clock, …
+        self._is_more_due = False  # … and found more than there was room for
         self._lane_ended = asyncio.Event()
         self._slots = asyncio.Semaphore(1)
         self.is_stopping = False
@@ -179,6 +183,7 @@ class Poller:
         if room <= 0:
             return 0
         claimed = await self.claims.due(room, self.commits.in_flight)
+        self._is_more_due = len(claimed.feeds) >= room
         self.turns.recall(claimed.hosts)
         strange = [feed for feed in claimed.feeds if feed.url not in self._sources]
         if not strange or not self.claims.is_shared:
@@ -194,10 +199,30 @@ class Poller:
         room = _ROOM - len(self.commits.in_flight)
         if not self.claims.is_shared:
             return room
-        # Not more than we can begin before the next look: what one process hoards, the others cannot help with.
-        soon = self._concurrency + 2 * self._finished
-        self._finished = 0
-        return min(room, soon - (len(self._lanes) - self._asleep))
+        # Not more than we can begin soon, at the pace of late: what one process hoards, the others cannot help with.
+        now = asyncio.get_running_loop().time()
+        pace = self._finished / max(now - self._looked_at, _SHORTEST)
+        self._finished, self._looked_at = 0, now
+        return min(room, self._concurrency + round(pace * _AHEAD) - self._busy)
+
+    @property
+    def _busy(self) -> int:
+        """Lanes that are under way or wait for a place among those that are."""
+        return len(self._lanes) - self._asleep
+
+    async def runs_dry(self, until: float) -> bool:
+        """Wait until less is under way than may be; whether that came before `until`, by the loop's clock, and more was
+        due than we took: then it is worth looking again at once."""
+        if not self.claims.is_shared or not self._is_more_due:
+            return False
+        try:
+            async with asyncio.timeout_at(until):
+                while self._busy >= self._concurrency:
+                    self._lane_ended.clear()
+                    await self._lane_ended.wait()
+        except TimeoutError:
+            return False
+        return not self.is_stopping and asyncio.get_running_loop().time() < until
 
     async def _renew_for_ever(self) -> None:
         while True:

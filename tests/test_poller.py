@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from builders import NOW
@@ -16,9 +16,11 @@ from store_writer import ASource
 from aggregator import config as configuration
 from aggregator.daemon import log
 from aggregator.errors import StoreError
+from aggregator.ingest.fetch import Fetcher
 from aggregator.metrics import Metrics
 from aggregator.poller import Poller
 from aggregator.store import Lease, Store
+from aggregator.types import FetchOutcome, FetchRequest, NotModified, Validators
 
 LEASE = timedelta(seconds=60)
 OURS, STRANGE = "https://ours.example/feed", "https://strange.example/feed"
@@ -50,3 +52,34 @@ def test_what_could_not_be_begun_is_not_kept_from_others(tmp_path, monkeypatch, 
     with Store(postgres_url) as store:
         store.sync_feeds([ASource(OURS), ASource(STRANGE)], NOW - timedelta(hours=1))
         assert asyncio.run(run(store)) == [OURS, STRANGE]
+
+
+def test_a_poller_that_runs_out_of_work_looks_for_more_before_the_next_beat(tmp_path, postgres_url):  # noqa: F811
+    """It takes few at a time, so that others find work, and so must not sit idle until the next second."""
+
+    class Quick:
+        async def fetch(self, request: FetchRequest, known_body: bytes | None = None) -> FetchOutcome:
+            await asyncio.sleep(0)
+            return NotModified(request.url, request.url, 304, {}, Validators())
+
+    async def database(call: Callable[..., Any], /, *arguments: object) -> Any:
+        return call(*arguments)
+
+    async def run(store: Store) -> tuple[int, list[int]]:
+        nothing: Any = None
+        poller = Poller(store, database, cast(Fetcher, Quick()), nothing, Metrics(), log(), lambda: NOW, LEASE)
+        poller.configure(configuration.load(Service(tmp_path, urls, polling={"concurrency": 2}).config, {}))
+        begun = [await poller.start_due()]
+        until = asyncio.get_running_loop().time() + 60
+        while await poller.runs_dry(until):
+            begun.append(await poller.start_due())
+        await poller.wait()
+        await poller.stop(timedelta(seconds=5))
+        return poller.tally.totals.polled, begun
+
+    urls = [f"https://h{number}.example/feed" for number in range(40)]
+    with Store(postgres_url) as store:
+        store.sync_feeds([ASource(url) for url in urls], NOW - timedelta(hours=1))
+        polled, begun = asyncio.run(run(store))
+    assert begun[0] == 2
+    assert sum(begun) == polled == 40
