@@ -37,12 +37,18 @@ class Run:
         return float(self.said.get("wall", self.wall))
 
 
-def run(command: Sequence[str], log: Path, env: dict[str, str] | None = None, folder: Path | None = None) -> Run:
+def run(
+    command: Sequence[str],
+    log: Path,
+    env: dict[str, str] | None = None,
+    folder: Path | None = None,
+    sample: float = SAMPLE,
+) -> Run:
     """Run `command` to its end, its talk going to the file `log`. Raises SystemExit where it fails."""
     began = time.monotonic()
     with log.open("ab") as talk:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=talk, env=env, cwd=folder)
-        peak = _Peak(process.pid)
+        peak = _Peak(process.pid, sample)
         peak.start()
         assert process.stdout is not None
         output = process.stdout.read()
@@ -67,13 +73,13 @@ def _last_object(output: bytes) -> dict[str, Any]:
 class _Peak(threading.Thread):
     """Looks at the memory of a process and its descendants until stopped; the highest sums seen, in bytes."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, sample: float) -> None:
         super().__init__(daemon=True)
-        self._root, self._done = root, threading.Event()
+        self._root, self._sample, self._done = root, sample, threading.Event()
         self.pss = self.rss = 0
 
     def run(self) -> None:
-        while not self._done.wait(SAMPLE):
+        while not self._done.wait(self._sample):
             sums = [memory(pid) for pid in tree(self._root)]
             self.pss = max(self.pss, sum(pss for pss, _ in sums))
             self.rss = max(self.rss, sum(rss for _, rss in sums))

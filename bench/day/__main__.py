@@ -47,7 +47,7 @@ def main() -> None:
         config = _configured(folder, given.sources, given.port)
         command = [sys.executable, "-m", "bench.day.daemon", config, clock, given.hours, given.edit_every]
         with _origin(clock, given.port, given.sources, given.seed):
-            done = run([str(part) for part in command], folder / "log", _environment(), folder)
+            done = run([str(part) for part in command], folder / "log", _environment(), folder, sample=2.0)
         (folder / "result.json").write_text(json.dumps(done.said))
         print(report(given.sources, given.hours, given.edit_every, given.seed, done))
 

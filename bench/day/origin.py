@@ -4,7 +4,8 @@
 
 A source is asked as GET /NUMBER; it knows the simulated time from the file CLOCK. Its document holds what came in the
 last day, three entries at least and thirty at most, each of some 350 to 2,600 characters: words of the news, each as
-common as it is there, and one in twelve that nobody knows. Three entries in ten tell of an event that others tell of.
+common as it is there, and one in twenty-five that nobody knows. Three entries in ten tell of an event that others tell
+of.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ BEGINS = START + 3 * DAY  # a Thursday: three days have come before
 MIX = {"wire": 0.4, "paper": 2.5, "trade": 16, "blog": 67, "daily": 4, "silent": 10}
 SHARED = 0.3  # of the entries tell of an event that others tell of
 EVENT_EVERY = 240.0  # seconds between two such events
-UNKNOWN = 12  # one word in so many is invented: names, mostly
+UNKNOWN = 25  # one word in so many is invented: names, mostly
+_COMMON = 150  # words that stand in most texts
 _FEWEST, _MOST = 3, 30
 _LETTERS = ("bcdfghklmnprstvw", "aeiou")
 
@@ -53,8 +55,10 @@ class Documents:
         self._law, self._seed = law, seed
         chance = random.Random(f"{seed}/words")
         lexicon = Lexicon.load()
-        frequencies = [math.exp(-idf) for idf in lexicon.idf]
-        words = chance.choices(lexicon.words, frequencies, k=1_000_000)
+        frequent = [(math.exp(-idf), word) for word, idf in zip(lexicon.words, lexicon.idf, strict=True)]
+        common = [word for _, word in sorted(frequent, reverse=True)[:_COMMON]]
+        words = chance.choices(lexicon.words, [frequency for frequency, _ in frequent], k=1_000_000)
+        words[::2] = chance.choices(common, k=len(words[::2]))  # every second word says nothing
         for place in range(0, len(words), UNKNOWN):
             words[place] = "".join(chance.choice(_LETTERS[turn % 2]) for turn in range(chance.randint(5, 9)))
         self._pool = " ".join(words)
