@@ -21,6 +21,7 @@ from store_writer import ASource, Keep
 from test_store import feeds_of, group, poll
 
 from aggregator import config as configuration
+from aggregator.cli import main
 from aggregator.daemon import log
 from aggregator.editor import Editor
 from aggregator.errors import NotFound
@@ -33,7 +34,7 @@ from aggregator.publish.shelf import Shelf
 from aggregator.publish.withdrawn import TakenDown, archive_without
 from aggregator.publisher import Publisher
 from aggregator.status import source_report
-from aggregator.store import Archive, KeptDigest, Query, Store, StoryFilter
+from aggregator.store import Archive, KeptDigest, Query, Store, StoryFilter, backup
 from aggregator.types import Placement, Story
 from aggregator.withdrawals import Withdrawals, in_force, of_source, of_story
 
@@ -293,3 +294,44 @@ def end_to_end(service: Service, source: str) -> None:
     done = service.bmn("stories", "takedown", ref, "--restore", "--json")
     assert '"in_force": true' in done.stdout, done.stderr
     assert service.bmn("stories", "list").stdout.count("\n") == 2
+
+
+def test_it_is_kept_by_a_backup_and_a_month_printed_meanwhile_is_revised_at_the_next_start(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.take_down(of_source(desk.store, HERALD.url, None, NOW))
+    revised = desk.store.archive("news", "2026-03")
+    assert revised is not None
+    assert revised.original is not None
+    late = replace(revised, month="2026-04", document=revised.original, original=None)
+    desk.store.save_archives([late])  # printed before, kept after
+    assert desk.heed() == 0
+    kept = desk.store.archive("news", "2026-04")
+    assert kept is not None
+    assert b"Herald" not in gzip.decompress(kept.document)
+    if desk.store.is_sqlite:
+        copy = tmp_path / "copy.db"
+        backup.make(desk.store._database, copy)
+        with Store(f"sqlite:///{copy}") as restored:
+            assert [each.subject for each in restored.takedowns()] == [HERALD.url]
+            assert restored.stories_by_id([desk.alone]) == []
+
+
+def test_the_command_says_what_it_does_and_what_is_taken_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = Service(tmp_path, ["https://herald.example/feed?key=s3cret"])
+    config = ["--config", str(service.config)]
+    assert main(["sources", "list", *config]) == 0
+    with Store(configuration.load(service.config, {}).database) as news:
+        news.sync_feeds(configuration.load(service.config, {}).sources, NOW)
+    assert main(["sources", "takedown", "https://nobody.example/", *config]) == 1
+    assert main(["sources", "takedown", "https://herald.example/feed?key=s3cret", "--reason", "asked", *config]) == 0
+    assert main(["sources", "takedown", *config]) == 0
+    said = capsys.readouterr()
+    assert "https://nobody.example/ is no source here" in said.err
+    assert [line for line in said.out.splitlines() if "asked" in line and "source" in line] != []
+    assert "s3cret" not in said.out.split("took down")[1]
+    assert main(["stories", "takedown", "nothing", "--restore", *config]) == 1
+    assert main(["sources", "takedown", "https://herald.example/feed?key=s3cret", "--restore", "--json", *config]) == 0
+    assert '"restored"' in capsys.readouterr().out
