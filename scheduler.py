@@ -210,7 +210,7 @@ class Service:
             jobs.append(Job("archive", self._if_editing(pipeline.archive), {"minutes": 10, "jitter": 60}))
             jobs.append(Job("announce", self._if_editing(pipeline.announce), {"seconds": TICK}))
             jobs.append(Job("brief", self._if_editing(pipeline.brief), {"seconds": 5}))
-            jobs.append(Job("health", self._if_editing(pipeline.look_after), {"minutes": 1, "jitter": 5}))
+            jobs.append(Job("health", self._if_editing(pipeline.look_after), {"minutes": 5, "jitter": 10}))
             jobs.append(Job("prune", self._if_editing(pipeline.prune), {"hours": 6, "jitter": 600}))
         if role.edits or role.serves:
             jobs.append(Job("edit", self._edit, {"seconds": EDIT}))

@@ -1,5 +1,5 @@
-"""Looks once a minute at what is wrong with sources and with us, and remembers what is worth telling. Effects around
-`health`; `publish/health` prints it.
+"""Looks every few minutes at what is wrong with sources and with us, and remembers what is worth telling. The effects
+around `health`; `publish/health` prints it.
 """
 
 from __future__ import annotations
