@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from postgres import postgres_server, postgres_url, sqlite_template, store, store_url  # noqa: F401
 
@@ -48,6 +49,13 @@ def shared() -> Path:
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Generator[None]:
+    """A command run in a test has the log written to what the test captures; that is closed when the next one runs."""
+    yield
+    structlog.reset_defaults()
 
 
 # In CI every tool is installed, so a skip is a hole in the set-up and must be seen.
