@@ -50,7 +50,7 @@ _LABEL_VALUE = re.compile(
     re.IGNORECASE,
 )
 
-_MOBILE_HOST = re.compile(r"^(?:www\d?|m|mobile|amp)\.(?=[^.]+\.[^.])")
+_MOBILE_HOST = re.compile(r"^(?:(?:www\d?|m|mobile|amp)\.)+(?=[^.]+\.[^.])")
 _INDEX = re.compile(r"/(?:index|default)\.(?:html?|php|aspx?|jsp)$", re.IGNORECASE)
 # Hosts where the query or fragment after these forms wraps the real address.
 _WRAPPERS = {
@@ -203,6 +203,13 @@ def _unwrapped(parts: _Parts) -> str | None:
 
 
 def _canonical_path(path: str) -> str:
+    # Folding one thing may lay bare another (`/index.html/amp`): until nothing changes, or a key has two forms.
+    while (folded := _folded(path)) != path:
+        path = folded
+    return path
+
+
+def _folded(path: str) -> str:
     # Looking for a word first: most addresses have nothing to fold, and a pattern finds that out ten times slower.
     if "//" in path:
         path = re.sub(r"/{2,}", "/", path)

@@ -205,14 +205,15 @@ class Death:
 
 def suffer(life: Life, death: Death) -> bool:
     """Have a daemon die so; whether it came to that. It leaves nobody alive."""
-    life.advance()
     if death.phase == "run":
-        life.newsroom.generation -= 1
+        if not life.newsroom.generation:
+            life.advance()
         life.start()
         life.comes_round()
         life.mortal.arm(death.place, death.passes)
         life.advance()
     else:
+        life.advance()
         life.start(death.place, death.passes)
     return life.dies()
 

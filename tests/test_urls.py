@@ -54,6 +54,9 @@ def test_http_url_lets_through_only_what_can_be_followed(url, base, expected):
         "https://example-org.cdn.ampproject.org/c/s/example.org/news/story-1",
         "https://www.google.com/url?q=https%3A%2F%2Fexample.org%2Fnews%2Fstory-1&sa=U",
         "https://www.google.com/amp/s/example.org/news/story-1",
+        "https://www.m.example.org/news/story-1",
+        "https://example.org/amp/amp/news/story-1/amp/amp/",
+        "https://example.org/news/story-1/index.html/amp",
     ],
 )
 def test_one_page_has_one_canonical_url(variant):
@@ -84,6 +87,12 @@ def test_parameter_order_does_not_count():
 def test_canonical_url_never_raises_and_is_stable(tail):
     once = urls.canonical_url("https://example.org/" + tail)
     assert once is None or urls.canonical_url(once) == once
+
+
+@given(st.lists(st.sampled_from(["amp", "a", "s.amp", "index.html", ""]), max_size=12).map("/".join))
+def test_folding_one_part_of_a_path_leaves_none_for_the_next_time(path):
+    once = urls.canonical_url("https://www.m.example.org/" + path)
+    assert urls.canonical_url(once) == once
 
 
 def test_a_lone_surrogate_in_an_address_is_no_character():
