@@ -16,7 +16,7 @@ PYTEST = $(BIN)/python -m pytest
 PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input
 PINS := pyproject.toml constraints.txt
 
-.PHONY: help install dev tools run demo test lint types check soak bench bench-schedule audit score wheel deb deb-check unit-check fuzz clean
+.PHONY: help install dev tools run demo test lint types check soak bench bench-schedule audit score wheel deb deb-check unit-check container-check fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -97,6 +97,9 @@ deb-check: ## install, upgrade, remove and purge that package in a root of its o
 
 unit-check: wheel ## see deploy/bmn.service work under a systemd of its own (as root; ROOT=DIR, MODE=hybrid)
 	@deploy/unit-check $(or $(ROOT),build/unit-check) $(MODE)
+
+container-check: ## build the image, poll with it, stop and restart it (IMAGE=NAME: one that is there)
+	@deploy/container-check $(IMAGE)
 
 fuzz: dev ## look for documents, addresses and configurations that break us (MINUTES=10)
 	@BMN_FUZZ_MINUTES=$(or $(MINUTES),10) nice $(PYTEST) -m soak -s --timeout 36000 tests/test_fuzz.py $(ARGS)
