@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -197,6 +198,20 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off_and_others_are_served
         slow.close()
 
     with_listener(use)
+
+
+def test_a_client_that_resets_its_connection_in_the_middle_is_no_word_in_the_log(caplog):
+    async def use(listener: Listener) -> None:
+        leaver = socket.create_connection(("127.0.0.1", int(listener.addresses[0].rsplit(":", 1)[1])))
+        leaver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing sends RST
+        leaver.sendall(get("/big"))
+        await asyncio.sleep(0.1)
+        leaver.close()
+        await asyncio.sleep(0.1)
+        assert (await exchanged(listener, get("/news.atom")))[:15] == b"HTTP/1.1 200 OK"
+
+    with_listener(use)
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_a_patient_client_gets_a_big_document_whole():

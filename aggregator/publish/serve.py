@@ -203,8 +203,8 @@ class _Connection(RequestHandler):
 
     def log_access(self, request: web.BaseRequest, response: web.StreamResponse, request_start: float | None) -> None:
         """aiohttp calls this for every answer, its own refusals too. We log none and count all."""
-        assert isinstance(self._manager, _Server)
-        if self._manager.counted is not None:
+        # Who hung up in the middle has no server any more; aiohttp tells us all the same.
+        if isinstance(self._manager, _Server) and self._manager.counted is not None:
             self._manager.counted(response.status)
 
     def _at_ease(self) -> None:
