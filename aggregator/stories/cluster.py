@@ -27,7 +27,7 @@ FITS_LEAD = 0.35  # how likely a newcomer must be the event of the story's first
 RELATED = 5  # near stories named per placement
 KEPT_LONGER = timedelta(hours=12)  # beyond the window, for entries that are placed late; the rule itself counts exactly
 LOADED_AT_ONCE = 256
-MOST = 40_000  # entries, 1.5 to 2.5 kB of memory each: what 400 MB leave where 20,000 sources are polled
+MOST = 50_000  # entries, some 2 kB of memory each: 72 hours where 16,000 come in a day
 RECENT = 2_000  # placements kept, for a pass that has to be done again
 NOTHING_NEAR = ("nothing like it in the window",)
 
