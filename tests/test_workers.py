@@ -129,10 +129,10 @@ def test_greedy_document_is_stopped_by_memory() -> None:
 
 
 def test_cancelled_caller_leaves_the_child_in_order() -> None:
-    heavy = SMALL.replace(b"</channel>", b"<item><title>heavy</title></item>" * 20_000 + b"</channel>")
+    heavy = SMALL.replace(b"</channel>", b"<item><title>heavy</title></item>" * 60_000 + b"</channel>")
 
     async def work(workers: Workers) -> None:
-        for delay in (0.0, 0.001, 0.02, 0.1):
+        for delay in (0.0, 0.001, 0.02):  # at 0.02 of some 0.3 seconds the child reads
             task = asyncio.create_task(ask(workers, heavy))
             await asyncio.sleep(delay)
             task.cancel()
@@ -179,7 +179,7 @@ def test_children_are_renewed_after_many_documents(monkeypatch: pytest.MonkeyPat
 
 
 def test_stopping_waits_for_documents_in_hand_and_takes_no_more() -> None:
-    heavy = SMALL.replace(b"</channel>", b"<item><title>heavy</title></item>" * 20_000 + b"</channel>")
+    heavy = SMALL.replace(b"</channel>", b"<item><title>heavy</title></item>" * 60_000 + b"</channel>")
 
     async def run() -> None:
         workers = Workers(1)
