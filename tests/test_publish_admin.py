@@ -148,7 +148,7 @@ def test_its_page_finds_its_style_here_and_links_to_the_public_site():
     views = AdminViews(lambda: b"", lambda: (True, ""), lambda: STATUS, lambda: b"")
     admin = AdminSite(views, pages)
     page = ask("/status", admin).body.decode()
-    style = next(path for path in static_files() if path.endswith(".css"))
+    style = next(path for path in static_files() if path.startswith("/static/style."))
     assert f'href="{style}"' in page
     assert ask(style, admin).status == 200
     assert '<a class="tech" href="https://news.example/desk/tech">' in page
