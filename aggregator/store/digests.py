@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -31,8 +32,8 @@ class KeptDigest:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A digest on its way to one address. `state` is waiting, sending, sent, refused or unknown; `tries` count from
-    0."""
+    """A digest on its way to one address. `state` is waiting, sending, sent, refused or unknown; `tries`
+    count from 0."""
 
     kind: str
     day: str
@@ -123,8 +124,7 @@ def settle_letter(connection: sa.Connection, letter: Letter, state: str, next_tr
 
 def unsettled(connection: sa.Connection) -> list[Letter]:
     """Letters in the middle of whose sending a process died."""
-    rows = connection.execute(sa.select(letters).where(letters.c.state == SENDING))
-    return [Letter(r.kind, r.day, r.recipient, r.state, r.tries, moment(r.next_try_at)) for r in rows]
+    return _letters(connection, sa.select(letters).where(letters.c.state == SENDING))
 
 
 def stuck(connection: sa.Connection, since: datetime) -> list[Letter]:
@@ -136,6 +136,10 @@ def stuck(connection: sa.Connection, since: datetime) -> list[Letter]:
         .where(digests.c.made_at >= micros(since), is_lost | ((letters.c.state == WAITING) & (letters.c.tries >= 2)))
         .order_by(letters.c.day, letters.c.recipient)
     )
+    return _letters(connection, query)
+
+
+def _letters(connection: sa.Connection, query: sa.Select[Any]) -> list[Letter]:
     rows = connection.execute(query)
     return [Letter(r.kind, r.day, r.recipient, r.state, r.tries, moment(r.next_try_at)) for r in rows]
 
