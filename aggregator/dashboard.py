@@ -19,11 +19,11 @@ from aggregator import health, urls
 from aggregator.config import Config
 from aggregator.publish import charts
 from aggregator.publish import health as feed_of
-from aggregator.publish.health import Told, headline
+from aggregator.publish.health import headline
 from aggregator.publish.settings import SiteSettings
 from aggregator.status import reason
-from aggregator.store import Delay, Episode, Hour, Store, Taken, delay_of
-from aggregator.types import SECTIONS, FeedState, Health, Rendered, SourceRef
+from aggregator.store import TAKEN_MOST, Delay, Hour, Store, Taken, delay_of
+from aggregator.types import SECTIONS, Episode, FeedState, Health, Rendered, SourceRef
 
 ON_PAGE = 100  # sources
 HOURS = timedelta(hours=48)
@@ -74,7 +74,7 @@ class Dashboard:
             },
             "sections": fresh.sections,
             "episodes": [
-                {"headline": headline(_told(each)), "at": each.ended_at or each.opened_at, "episode": each}
+                {"headline": headline(each), "at": each.ended_at or each.opened_at, "episode": each}
                 for each in episodes[:SHOWN]
             ],
             "charts": _charts(hours, fresh.spread),
@@ -87,7 +87,7 @@ class Dashboard:
         """The newest troubles as a feed, for somebody who asks at this address."""
         config = self._config()
         site = SiteSettings(config.site.title, at or self._at, config.site.timezone, self._store.installation_id())
-        return feed_of.feed([_told(each) for each in self._store.latest_episodes(EPISODES)], site, ending)
+        return feed_of.feed(self._store.latest_episodes(EPISODES), site, ending)
 
     def _freshness(self, now: datetime) -> _Freshness:
         with self._reading:  # many who look at once cost one reading
@@ -105,9 +105,6 @@ class Dashboard:
         return [_row(state, titles[state.feed_id], fresh, better, now) for state in states]
 
 
-_CAPPED = 50_000
-
-
 @dataclass(frozen=True, slots=True)
 class _Freshness:
     """What entries took, as it was at `at`: in words by feed id and by section, and how many took how long."""
@@ -122,9 +119,9 @@ class _Freshness:
 
 def _freshness(took: Sequence[Taken], now: datetime) -> _Freshness:
     day = [each for each in took if each.dated >= now - _DAY]
-    of_day, of_week = ({feed: _fresh(both) for feed, both in _by_feed(ones).items()} for ones in (day, took))
+    of_day, of_week = ({feed: _fresh(*both) for feed, both in _by_feed(ones).items()} for ones in (day, took))
     sections = [_section(name, took, day) for name in (*SECTIONS, None)]
-    return _Freshness(now, of_day, of_week, sections, _spread(day), len(took) >= _CAPPED)
+    return _Freshness(now, of_day, of_week, sections, _spread(day), len(took) >= TAKEN_MOST)
 
 
 def _row(
@@ -170,12 +167,12 @@ def _by_feed(took: Iterable[Taken]) -> dict[int, tuple[list[float], list[float]]
     return found
 
 
-def _fresh(both: tuple[list[float], list[float]] | None) -> dict[str, Any] | None:
+def _fresh(seen_after: list[float], shown_after: list[float]) -> dict[str, Any] | None:
     """Median and 90th percentile of both steps in words, None of nothing."""
-    seen = delay_of(both[0]) if both else None
-    if seen is None or both is None:
+    seen = delay_of(seen_after)
+    if seen is None:
         return None
-    return {"seen": _said(seen), "shown": _said(delay_of(both[1])), "count": seen.count, "median": seen.median}
+    return {"seen": _said(seen), "shown": _said(delay_of(shown_after)), "count": seen.count, "median": seen.median}
 
 
 def _said(delay: Delay | None) -> str:
@@ -185,7 +182,7 @@ def _said(delay: Delay | None) -> str:
 def _section(name: str | None, took: Iterable[Taken], day: Iterable[Taken]) -> dict[str, Any]:
     def of(ones: Iterable[Taken]) -> dict[str, Any] | None:
         mine = [each for each in ones if name is None or each.section == name]
-        return _fresh(([each.seen for each in mine], [each.shown for each in mine if each.shown is not None]))
+        return _fresh([each.seen for each in mine], [each.shown for each in mine if each.shown is not None])
 
     return {"name": name or "all", "day": of(day), "week": of(took)}
 
@@ -225,24 +222,6 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() and len(text) < 6 else 1
 
 
-def _told(each: Episode) -> Told:
-    return Told(
-        each.episode_id,
-        each.kind,
-        each.title,
-        each.url,
-        each.feed_id,
-        each.since,
-        each.opened_at,
-        each.reason,
-        each.does,
-        each.fix,
-        each.command,
-        each.ended_at,
-        each.ending,
-    )
-
-
 # ---------------------------------------------------------------- charts
 
 
@@ -254,6 +233,7 @@ def _charts(hours: Sequence[Hour], spread: Sequence[int]) -> dict[str, str]:
         return f"{sum(values)} {what} in {len(values)} hours, {max(values, default=0)} in the busiest."
 
     words = f"{sum(spread)} entries of the last day, by the time from the publisher's date until we saw them."
+
     def by_hour(name: str, title: str, what: str, values: Sequence[int]) -> str:
         return charts.columns(name, f"{title} by the hour (UTC)", about(what, values), values, labels, 6)
 

@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from aggregator import urls
 from aggregator.ingest import rhythm
-from aggregator.store import Episode
-from aggregator.types import FailureReason, FeedState, Health
+from aggregator.types import Episode, FailureReason, FeedState, Health
 
 BROKEN_AFTER = timedelta(hours=6)  # without a document: shorter is a deployment on their side
 BROKEN_FROM = 3  # failures in a row
@@ -32,7 +31,7 @@ OURS = "ours"  # the subject of what befell us and no source
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Something that is wrong now. `group` and `feed_id` name it: the same again is the same trouble, whatever its
-    kind. The rest is as in `store.Episode`."""
+    kind. The rest is as in `Episode`."""
 
     kind: str
     group: str

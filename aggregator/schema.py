@@ -315,7 +315,7 @@ hours = sa.Table(
     sa.Column("new_entries", sa.Integer, nullable=False),
 )
 
-# Troubles of sources, and ours, as the operator was told of them (store.watch.Episode).
+# Troubles of sources, and ours, as the operator was told of them (types.Episode).
 episodes = sa.Table(
     "episodes",
     metadata,

@@ -515,3 +515,29 @@ class Rendered:
     links: tuple[tuple[str, str], ...] = ()  # (rel, url) for the Link header
     for_people: Rendered | None = None
     parts: FeedParts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One trouble from its beginning to its end. `group` says what of a source it is about, so that one trouble is not
+    told twice; `title` and `url` what it befell (the address without secrets); `since` when that went well last, None:
+    never. `reason`, `does` (what we do about it), `fix` (what to do) and `command` (how) are said when it opens.
+
+    `better_since` is when it seemed over first; `ended_at` when it was, and `ending` what is to be said of that, None
+    where nobody needs to hear of it."""
+
+    kind: str
+    group: str
+    feed_id: int | None
+    title: str
+    url: str | None
+    since: datetime | None
+    opened_at: datetime
+    reason: str
+    does: str
+    fix: str
+    command: str = ""
+    better_since: datetime | None = None
+    ended_at: datetime | None = None
+    ending: str | None = None
+    episode_id: int = 0

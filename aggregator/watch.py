@@ -14,7 +14,8 @@ from aggregator.claims import Database
 from aggregator.daemon import Log
 from aggregator.errors import StoreError
 from aggregator.health import Trouble
-from aggregator.store import Episode, Store
+from aggregator.store import Store
+from aggregator.types import Episode
 
 _LETTERS = timedelta(days=14)  # how far back letters are looked at
 

@@ -24,8 +24,8 @@ from aggregator.dashboard import Dashboard
 from aggregator.health import changes, of_budget, of_disk, of_feed, of_letters
 from aggregator.ingest import rhythm
 from aggregator.publish import charts
-from aggregator.store import Episode, Store
-from aggregator.types import FailureReason, FeedState, Health
+from aggregator.store import Store
+from aggregator.types import Episode, FailureReason, FeedState, Health
 from aggregator.watch import Watch
 
 HOUR = timedelta(hours=1)

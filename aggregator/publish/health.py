@@ -6,7 +6,7 @@ An episode is one item when it begins and one when it is over, each with an id t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
 from uuid import uuid5
@@ -17,7 +17,7 @@ from aggregator.publish.item import Item, Outlet
 from aggregator.publish.settings import EMPTY_SINCE, FeedSettings, SiteSettings
 from aggregator.publish.shelf import rendered
 from aggregator.text import excerpt, one_line
-from aggregator.types import Rendered
+from aggregator.types import Episode, Rendered
 from aggregator.urls import story_ref
 
 ITEMS = 100  # in the feed
@@ -37,53 +37,34 @@ TITLES = {
 _RECOVERED = {"mail": "", "disk": "There is room on the disk again", "budget": "The database is within its budget"}
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One episode as it is told: `store.Episode` without what only the watcher needs."""
-
-    number: int
-    kind: str
-    title: str
-    url: str | None
-    feed_id: int | None
-    since: datetime | None
-    opened_at: datetime
-    reason: str
-    does: str
-    fix: str
-    command: str
-    ended_at: datetime | None
-    ending: str | None
-
-
-def headline(told: Told) -> str:
+def headline(episode: Episode) -> str:
     """`The Herald is broken`"""
-    return TITLES.get(told.kind, "{}: " + told.kind).format(one_line(told.title, 120) or "A source")
+    return TITLES.get(episode.kind, "{}: " + episode.kind).format(one_line(episode.title, 120) or "A source")
 
 
-def items(episodes: Iterable[Told], site: SiteSettings) -> list[Item]:
+def items(episodes: Iterable[Episode], site: SiteSettings) -> list[Item]:
     """The newest ITEMS, the newest first: beginnings and endings."""
-    found = [item for told in episodes for item in _of(told, site)]
+    found = [item for episode in episodes for item in _of(episode, site)]
     return sorted(found, key=lambda item: (item.published, item.story_id), reverse=True)[:ITEMS]
 
 
-def _of(told: Told, site: SiteSettings) -> Iterator[Item]:
-    since = f"Since {_when(told.since)}." if told.since else ""
-    command = f"<pre>{escape(told.command)}</pre>" if told.command else ""
-    parts = [told.reason, since, told.does, told.fix]
+def _of(episode: Episode, site: SiteSettings) -> Iterator[Item]:
+    since = f"Since {_when(episode.since)}." if episode.since else ""
+    command = f"<pre>{escape(episode.command)}</pre>" if episode.command else ""
+    parts = [episode.reason, since, episode.does, episode.fix]
     body = "\n".join(f"<p>{escape(part)}</p>" for part in parts if part) + command
-    yield _item(told, "", headline(told), " ".join(part for part in parts if part), body, told.opened_at, site)
-    if told.ended_at is not None and told.ending:
-        lasted = f"It had begun on {_when(told.since or told.opened_at)}."
-        title = _RECOVERED.get(told.kind) or f"{one_line(told.title, 120)} has recovered"
-        body = f"<p>{escape(told.ending)}</p>\n<p>{escape(lasted)}</p>"
-        yield _item(told, ":over", title, f"{told.ending} {lasted}", body, told.ended_at, site)
+    yield _item(episode, "", headline(episode), " ".join(part for part in parts if part), body, episode.opened_at, site)
+    if episode.ended_at is not None and episode.ending:
+        lasted = f"It had begun on {_when(episode.since or episode.opened_at)}."
+        title = _RECOVERED.get(episode.kind) or f"{one_line(episode.title, 120)} has recovered"
+        body = f"<p>{escape(episode.ending)}</p>\n<p>{escape(lasted)}</p>"
+        yield _item(episode, ":over", title, f"{episode.ending} {lasted}", body, episode.ended_at, site)
 
 
-def _item(told: Told, part: str, title: str, text: str, body: str, at: datetime, site: SiteSettings) -> Item:
-    item_id = uuid5(site.installation, f"health:{told.number}{part}")
-    where = f"#source-{told.feed_id}" if told.feed_id is not None else ""
-    query = f"?q={told.feed_id}" if told.feed_id is not None else ""
+def _item(episode: Episode, part: str, title: str, text: str, body: str, at: datetime, site: SiteSettings) -> Item:
+    item_id = uuid5(site.installation, f"health:{episode.episode_id}{part}")
+    where = f"#source-{episode.feed_id}" if episode.feed_id is not None else ""
+    query = f"?q={episode.feed_id}" if episode.feed_id is not None else ""
     url = f"{site.public_url}/status{query}{where}"
     return Item(
         story_id=item_id,
@@ -99,12 +80,12 @@ def _item(told: Told, part: str, title: str, text: str, body: str, at: datetime,
         body=body,
         html=body,
         sections=(),
-        categories=("recovered" if part else told.kind,),
+        categories=("recovered" if part else episode.kind,),
         language="en",
     )
 
 
-def feed(episodes: Sequence[Told], site: SiteSettings, ending: str) -> Rendered:
+def feed(episodes: Sequence[Episode], site: SiteSettings, ending: str) -> Rendered:
     """The feed in the format that `ending` names: atom, rss, json. `site.public_url` is where the operator asks."""
     title = f"{site.title}: health"
     about = "What befell the sources of this newspaper, and itself, and what to do about it."

@@ -51,7 +51,7 @@ from aggregator.store.hub import Ping
 from aggregator.store.keep import Pruned, Retention, Shrunk
 from aggregator.store.leases import Claimed, Lease, LeasedHost
 from aggregator.store.lock import EditorLock
-from aggregator.store.numbers import Counts, Delay, Freshness, Taken, Waiting, delay_of
+from aggregator.store.numbers import TAKEN_MOST, Counts, Delay, Freshness, Taken, Waiting, delay_of
 from aggregator.store.polls import Applied
 from aggregator.store.push import Decide
 from aggregator.store.rows import StoryRecord, StoryTombstone
@@ -59,8 +59,9 @@ from aggregator.store.search import Query
 from aggregator.store.stories import Saved, StoryFilter
 from aggregator.store.subscribers import Delivery, HubRequest, Room
 from aggregator.store.takedowns import Gone, Takedown
-from aggregator.store.watch import Episode, Hour
+from aggregator.store.watch import Hour
 from aggregator.types import (
+    Episode,
     FeedState,
     KnownEntry,
     ParsedFeed,
@@ -74,6 +75,7 @@ from aggregator.types import (
 )
 
 __all__ = [
+    "TAKEN_MOST",
     "Applied",
     "Archive",
     "Budget",
@@ -83,7 +85,6 @@ __all__ = [
     "Counts",
     "Delay",
     "Delivery",
-    "Episode",
     "Freshness",
     "Gone",
     "Head",

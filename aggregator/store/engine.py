@@ -258,20 +258,25 @@ def explained(where: str) -> Iterator[None]:
 
 def upsert(connection: sa.Connection, table: sa.Table, key: str, keep: tuple[str, ...] = ()) -> sa.Insert:
     """An insert that changes the row where `key` is there already, but for the columns in `keep`."""
-    if connection.dialect.name == "sqlite":
-        lite = sqlite.insert(table)
-        changed = {c.name: lite.excluded[c.name] for c in table.c if c.name not in (key, *keep)}
-        return lite.on_conflict_do_update(index_elements=[key], set_=changed)
-    post = postgresql.insert(table)
-    changed = {c.name: post.excluded[c.name] for c in table.c if c.name not in (key, *keep)}
-    return post.on_conflict_do_update(index_elements=[key], set_=changed)
+    insert = _insert(connection, table)
+    changed = {c.name: insert.excluded[c.name] for c in table.c if c.name not in (key, *keep)}
+    return insert.on_conflict_do_update(index_elements=[key], set_=changed)
+
+
+def add_up(connection: sa.Connection, table: sa.Table, key: str) -> sa.Insert:
+    """An insert that adds its numbers to those of the row where `key` is there already."""
+    insert = _insert(connection, table)
+    sums = {c.name: c + insert.excluded[c.name] for c in table.c if c.name != key}
+    return insert.on_conflict_do_update(index_elements=[key], set_=sums)
 
 
 def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Insert:
     """An insert that leaves alone what is there already."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+    return _insert(connection, table).on_conflict_do_nothing()
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 @lru_cache(maxsize=16)

@@ -14,7 +14,7 @@ from aggregator.schema import archives, corrections, digests, entries, feeds, pu
 from aggregator.store.feeds import entry_counts, names_stamp
 from aggregator.store.rows import maybe_moment, micros, moment
 
-_ROWS = 50_000  # entries looked at for freshness: more tell nothing new
+TAKEN_MOST = 50_000  # entries looked at for freshness: more tell nothing new
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _timed(since: datetime) -> sa.Select[Any]:
             entries.c.first_seen > feeds.c.first_success_at,
         )
         .order_by(entries.c.dated.desc())
-        .limit(_ROWS)
+        .limit(TAKEN_MOST)
     )
 
 
@@ -168,12 +168,12 @@ def freshness(connection: sa.Connection, since: datetime) -> Freshness:
     seen: dict[Any, list[float]] = defaultdict(list)
     shown: dict[Any, list[float]] = defaultdict(list)
     for row in connection.execute(_timed(since)):
-        delay = (row.first_seen - row.published) / 1e6
-        by_feed[row.feed_id].append(delay)
+        to_seen, to_shown = _took(row)
+        by_feed[row.feed_id].append(to_seen)
         if row.section is not None:
-            seen[row.section].append(delay)
-            if row.shown_at is not None and row.entry_id == row.lead_entry_id:
-                shown[row.section].append(max(0.0, (row.shown_at - row.first_seen) / 1e6))
+            seen[row.section].append(to_seen)
+            if to_shown is not None:
+                shown[row.section].append(to_shown)
     return Freshness(_delays(by_feed), _delays(seen), _delays(shown))
 
 
@@ -191,25 +191,27 @@ class Taken:
 
 def taken(connection: sa.Connection, since: datetime) -> list[Taken]:
     """What the entries dated since then took, the newest first, no more than tell something new."""
-    found = []
-    for row in connection.execute(_timed(since)):
-        is_lead = row.shown_at is not None and row.entry_id == row.lead_entry_id
-        shown = max(0.0, (row.shown_at - row.first_seen) / 1e6) if is_lead else None
-        seen = (row.first_seen - row.published) / 1e6
-        found.append(Taken(row.feed_id, row.section, moment(row.dated), seen, shown))
-    return found
+    rows = connection.execute(_timed(since))
+    return [Taken(row.feed_id, row.section, moment(row.dated), *_took(row)) for row in rows]
+
+
+def _took(row: sa.Row[Any]) -> tuple[float, float | None]:
+    """`Taken.seen` and `.shown` of a row of `_timed`."""
+    is_lead = row.shown_at is not None and row.entry_id == row.lead_entry_id
+    shown = max(0.0, (row.shown_at - row.first_seen) / 1e6) if is_lead else None
+    return (row.first_seen - row.published) / 1e6, shown
 
 
 def delay_of(seconds: list[float]) -> Delay | None:
     """Median and 90th percentile; None of nothing."""
-    return _delays({0: seconds})[0] if seconds else None
+    if not seconds:
+        return None
+    ordered = sorted(seconds)
+    return Delay(len(ordered), _quantile(ordered, 0.5), _quantile(ordered, 0.9))
 
 
 def _delays(seconds: dict[Any, list[float]]) -> dict[Any, Delay]:
-    return {
-        key: Delay(len(ones), _quantile(sorted(ones), 0.5), _quantile(sorted(ones), 0.9))
-        for key, ones in seconds.items()
-    }
+    return {key: delay for key, ones in seconds.items() if (delay := delay_of(ones)) is not None}
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aggregator.schema import episodes
 from aggregator.schema import hours as table
+from aggregator.store.engine import add_up
 from aggregator.store.rows import Values, maybe_micros, maybe_moment, micros, moment
+from aggregator.types import Episode
 
 HOURS_KEPT = timedelta(days=31)
 EPISODES_KEPT = timedelta(days=90)  # after they ended
@@ -28,32 +29,6 @@ class Hour:
     new_entries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """One trouble from its beginning to its end. `group` says what of a source it is about, so that one trouble is not
-    told twice; `title` and `url` what it befell (the address without secrets); `since` when that went well last, None:
-    never. `reason`, `does` (what we do about it), `fix` (what to do) and `command` (how) are said when it opens.
-
-    `better_since` is when it seemed over first; `ended_at` when it was, and `ending` what is to be said of that, None
-    where nobody needs to hear of it."""
-
-    kind: str
-    group: str
-    feed_id: int | None
-    title: str
-    url: str | None
-    since: datetime | None
-    opened_at: datetime
-    reason: str
-    does: str
-    fix: str
-    command: str = ""
-    better_since: datetime | None = None
-    ended_at: datetime | None = None
-    ending: str | None = None
-    episode_id: int = 0
-
-
 # ---------------------------------------------------------------- hours
 
 
@@ -61,13 +36,8 @@ def count(connection: sa.Connection, now: datetime, polls: int, failed: int, new
     """Add to the hour that `now` is in."""
     if not polls and not new_entries:
         return
-    insert = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-    names = ("polls", "failed", "new_entries")
-    more = insert.on_conflict_do_update(
-        index_elements=["hour"], set_={name: table.c[name] + insert.excluded[name] for name in names}
-    )
     values = {"hour": _hour(now), "polls": polls, "failed": failed, "new_entries": new_entries}
-    connection.execute(more, values)
+    connection.execute(add_up(connection, table, "hour"), values)
 
 
 def hours(connection: sa.Connection, since: datetime, now: datetime) -> list[Hour]:
@@ -163,5 +133,3 @@ def _episode(row: sa.Row[tuple[object, ...]]) -> Episode:
         row.ending,
         row.episode_id,
     )
-
-
