@@ -80,7 +80,7 @@ class Dashboard:
             "charts": _charts(hours, fresh.spread),
             "hours": hours,
             "spread": list(zip(_STEP_NAMES, fresh.spread, strict=True)),
-            "capped": fresh.is_capped,
+            "capped": TAKEN_MOST if fresh.is_capped else 0,
         }
 
     def feed(self, ending: str, at: str) -> Rendered:
