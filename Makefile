@@ -54,8 +54,9 @@ demo: install ## run it against an invented newsroom, without a network
 test: dev tools ## run every test but the soak (ARGS="-k fetch" for some)
 	@$(PYTEST) -m "not soak" -n $(JOBS) --dist loadfile $(ARGS)
 
-lint: dev ## ruff
+lint: dev ## ruff: rules and layout
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 
 types: dev ## mypy, strict
 	@$(BIN)/mypy -p aggregator -m scheduler

@@ -309,7 +309,6 @@ def _stories(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="tech, companies, economics, marketing, none; forget: leave it to the model and the rules again",
     )
 
-
     down = _correction(
         verbs,
         "takedown",
@@ -371,7 +370,7 @@ def _listing(command: argparse.ArgumentParser, *, is_nested: bool = False) -> No
         "--section", choices=["tech", "companies", "economics", "marketing", "none", "unsure", "withheld"]
     )
     command.add_argument("--label", metavar="NAME", help="only those with this label: funding, acquisition …")
-    command.add_argument("--search", metavar="WORDS", help="only those that hold these words, \"phrases\", no -words")
+    command.add_argument("--search", metavar="WORDS", help='only those that hold these words, "phrases", no -words')
     command.add_argument("--since", metavar="D", help="a duration (24h) or a date (2026-11-24)")
     limit = argparse.SUPPRESS if is_nested else 50
     command.add_argument("--limit", type=_positive, default=limit, metavar="N", help="default 50")

@@ -1,7 +1,7 @@
 """What a pipeline is made of: every part that has effects, built in order, and closed in the opposite one.
 
-    async with assembled(config, log) as parts:
-        pipeline = Pipeline(config, parts)
+async with assembled(config, log) as parts:
+    pipeline = Pipeline(config, parts)
 """
 
 from __future__ import annotations

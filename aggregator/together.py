@@ -24,9 +24,7 @@ class Together(Generic[A, R]):
     Each time the first question waits `patience` seconds for company.
     """
 
-    def __init__(
-        self, answer: Callable[[Mapping[int, A]], Awaitable[Mapping[int, R]]], patience: float = 0.0
-    ) -> None:
+    def __init__(self, answer: Callable[[Mapping[int, A]], Awaitable[Mapping[int, R]]], patience: float = 0.0) -> None:
         self._answer, self._patience = answer, patience
         self._waiting: list[tuple[int, A, asyncio.Future[R]]] = []
         self._asking: asyncio.Task[None] | None = None

@@ -45,9 +45,7 @@ class Watch:
         store = self._store
         known, titles = store.open_episodes(), store.sources()
         found = [
-            trouble
-            for state in store.feeds()
-            for trouble in health.of_feed(state, titles[state.feed_id].title, now)
+            trouble for state in store.feeds() for trouble in health.of_feed(state, titles[state.feed_id].title, now)
         ]
         stuck = store.stuck_letters(now - _LETTERS)
         found += health.of_letters((each.day, each.recipient, each.state, each.tries) for each in stuck)

@@ -196,8 +196,14 @@ class _Child:
                 env=_environment(),
             )
         async with asyncio.timeout(START_SECONDS):
-            if not await asyncio.get_running_loop().sock_recv(ours, 1):
-                raise EOFError("it ended at once")
+            said = await asyncio.get_running_loop().sock_recv(ours, 1)
+        if not said:
+            raise EOFError("it ended at once")
+        if said[0] != wire.VERSION:
+            raise EOFError(
+                f"the program was replaced under the running daemon, restart it (a child answers in version {said[0]},"
+                f" the daemon reads {wire.VERSION})"
+            )
 
     @property
     def is_alive(self) -> bool:

@@ -101,7 +101,9 @@ def test_what_is_in_a_briefing():
 def test_the_first_day_of_a_week_counts_as_much_as_the_last():
     def story(title, days, outlets):
         entries = tuple(
-            a_stored_entry(title, source=a_source_ref(feed_id=1000 * days + n, site_url=f"https://o{days}-{n}.example/"))
+            a_stored_entry(
+                title, source=a_source_ref(feed_id=1000 * days + n, site_url=f"https://o{days}-{n}.example/")
+            )
             for n in range(outlets)
         )
         return a_story(entries=entries, published=AT - timedelta(days=days), sectioning=a_sectioning("tech"))

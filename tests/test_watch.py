@@ -132,7 +132,10 @@ class Desk:
     def __init__(self, kept: Store, folder: Path) -> None:
         self.store, self.clock = kept, Clock()
         self.config = configuration.load(Service(folder, []).config, {})
-        sources = ASource("https://herald.example/feed?key=s3cret", title="The <Herald>"), ASource("https://b.example/f")
+        sources = (
+            ASource("https://herald.example/feed?key=s3cret", title="The <Herald>"),
+            ASource("https://b.example/f"),
+        )
         self.herald, self.other = feeds_of(kept, *sources)
         self.board = Dashboard(kept, lambda: self.config, self.clock, "http://127.0.0.1:8081")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from aggregator import workers as module
 from aggregator.errors import WorkerError
 from aggregator.ingest import wire
 from aggregator.ingest.parse import parse
-from aggregator.types import FailureReason, ParsedEntry, ParsedFeed, ParseFailed
+from aggregator.types import Enclosure, FailureReason, ParsedEntry, ParsedFeed, ParseFailed
 from aggregator.workers import Workers
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -218,6 +219,23 @@ def test_machine_without_a_python_is_our_failure(monkeypatch: pytest.MonkeyPatch
         asyncio.run(Workers(1).start())
 
 
+def test_a_program_replaced_under_the_daemon_blames_no_feed_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(workers: Workers) -> None:
+        monkeypatch.setattr(wire, "VERSION", wire.VERSION + 1)  # of the daemon; children begun from now on do not know
+        os.kill(children()[0], signal.SIGKILL)
+        await asyncio.sleep(0.1)
+        failed = await ask(workers, SMALL)
+        assert isinstance(failed, ParseFailed)
+        assert failed.reason is FailureReason.INTERNAL
+        assert "replaced under the running daemon, restart it" in failed.detail
+        monkeypatch.undo()
+        assert isinstance(await ask(workers, SMALL), ParsedFeed)
+
+    assert with_workers(work).kills == 0
+
+
 def test_large_document_does_not_hold_up_the_event_loop() -> None:
     text = b"<description>" + b"Pumps &lt;b&gt;rise&lt;/b&gt; again. " * 120 + b"</description>"
     large = SMALL.replace(b"</channel>", b"<item><title>x</title>" + text + b"</item>" * 1 + b"</channel>")
@@ -320,6 +338,21 @@ def test_long_answers_come_in_several_frames() -> None:
     assert len(frames) == 4
     assert max(map(len, frames)) < 200_000
     assert received(frames) == feed
+
+
+def test_what_is_written_changes_with_the_version_alone() -> None:
+    feed = a_parsed_feed(
+        an_entry(
+            published=datetime(2026, 5, 1, tzinfo=UTC),
+            updated=datetime(2026, 5, 2, tzinfo=UTC),
+            fingerprint=bytes(16),
+            enclosures=(Enclosure("https://herald.example/a.mp3", "audio/mpeg", 7),),
+        ),
+        unchanged=(bytes(16),),
+    )
+    request = b"".join(wire.pack_request(b"<rss/>", "https://herald.example/", None, frozenset(), NOW, b"m"))
+    written = b"".join([*wire.pack_answer(feed), *wire.pack_answer(ParseFailed(FailureReason.LIMITS, "x")), request])
+    assert (wire.VERSION, hashlib.sha256(written).hexdigest()[:16]) == (1, "417a75613c56b273"), "raise wire.VERSION"
 
 
 def framed(said: bytes, texts: bytes = b"") -> bytes:

@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     _limit(memory_bytes)
     with socket.socket(fileno=descriptor) as channel, channel.makefile("rb", buffering=1 << 16) as requests:
         _go_quiet()
-        channel.sendall(b"!")
+        channel.sendall(bytes([wire.VERSION]))
         while head := requests.read(wire.LENGTH_BYTES):
             header = loads(requests.read(int.from_bytes(head, "big")))
             known = wire.unpack_known(requests.read(header["known"]))

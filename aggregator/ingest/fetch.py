@@ -445,4 +445,3 @@ def _as_refused(error: Exception, policy: FetchPolicy) -> Refused:
             return Refused(FailureReason.CONNECT, f"connection broke: {one_line(error)}")
         case _:
             return Refused(FailureReason.INTERNAL, f"{type(error).__name__}: {one_line(error)}")
-

@@ -22,6 +22,7 @@ from aggregator.ingest.raw import FINGERPRINT_BYTES
 from aggregator.ingest.spans import MAX_SPANS, PAIR_BYTES
 from aggregator.types import Enclosure, FailureReason, FeedHints, ParsedEntry, ParsedFeed, ParseFailed
 
+VERSION = 1  # of what is written here, one byte; a child says it first, as an upgrade may have replaced its program
 FRAME = 128 * 1024  # characters; reading that many takes half a millisecond
 MAX_FRAME = 16 << 20  # bytes; one entry is at most two fields of html.MAX_HTML, escaped
 LENGTH_BYTES = 4

@@ -13,9 +13,7 @@ WIDTH, HEIGHT = 480, 120  # of the drawing; it is scaled to the room there is
 _LEFT, _BOTTOM, _TOP = 38, 18, 8
 
 
-def columns(
-    name: str, title: str, about: str, values: Sequence[float], labels: Sequence[str], every: int = 1
-) -> str:
+def columns(name: str, title: str, about: str, values: Sequence[float], labels: Sequence[str], every: int = 1) -> str:
     """A column for each value; every so-many-th has its label below. `name` is unique in the page."""
     top = _round_up(max(values, default=0))
     room, high = WIDTH - _LEFT, HEIGHT - _TOP - _BOTTOM

@@ -80,8 +80,7 @@ def _week(day: date) -> str:
 def composed(
     kind: str, day: str, since: datetime, now: datetime, stories: Iterable[Story], site: SiteSettings
 ) -> Digest:
-    """The briefing of these stories, which came since then: each stands once, in its first section, the heaviest first.
-    """
+    """The briefing of these stories, which came since then: each stands once, in its first section, heaviest first."""
     recent = [story for story in stories if story.published <= now]
     sections = []
     for section in SECTIONS:

@@ -654,6 +654,7 @@ class Store:
         """Letters in the middle of whose sending a process died."""
         with self._database.read() as connection:
             return digests.unsettled(connection)
+
     def beside(self, since: datetime, until: datetime) -> tuple[datetime | None, datetime | None]:
         """When the last filed story before that time and the first after it were published; None: there is none."""
         with self._database.read() as connection:

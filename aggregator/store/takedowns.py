@@ -183,9 +183,7 @@ def _stories_of(connection: sa.Connection, ids: list[int]) -> list[bytes]:
     return sorted(connection.scalars(query.distinct()))
 
 
-def _put_aside(
-    connection: sa.Connection, takedown_id: int, ids: list[int], whole: list[bytes], now: datetime
-) -> None:
+def _put_aside(connection: sa.Connection, takedown_id: int, ids: list[int], whole: list[bytes], now: datetime) -> None:
     rows: list[Values] = []
     said = {row.entry_id: row for row in connection.execute(sa.select(texts).where(texts.c.entry_id.in_(ids)))}
     leads = set(connection.scalars(sa.select(stories.c.lead_entry_id).where(stories.c.lead_entry_id.in_(ids))))

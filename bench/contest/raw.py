@@ -1,6 +1,6 @@
 """The floor: a bare loop over the HTTP library that we use, which reads the bodies and drops them.
 
-    python -m bench.contest.raw URLS VALIDATORS        VALIDATORS is a file that it writes and reads again
+python -m bench.contest.raw URLS VALIDATORS        VALIDATORS is a file that it writes and reads again
 """
 
 from __future__ import annotations
