@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from builders import NOW, a_fetch_failed
-from store_writer import ASource
+from store_writer import ASource, Keep
 
 from aggregator.errors import AlreadyRunning, NotEditor
-from aggregator.store import Claimed, Lease, Store
+from aggregator.schema import hosts
+from aggregator.store import Claimed, Lease, Store, leases
 from aggregator.types import FeedState, PollResult
 
 MINUTE = timedelta(minutes=1)
@@ -134,6 +136,27 @@ def test_forgetting_a_host_keeps_its_lease(store):
     store.save_host_memory({"a.example": {}})
     assert store.host_memory() == {}
     assert store.claim_due(NOW, 1, a_lease("two")) == Claimed()
+
+
+def test_hosts_that_nobody_asks_any_more_are_forgotten_by_retention(store):
+    feeds = filled(store, A1, B1, "https://c.example/1")
+    store.claim_due(NOW, 3, a_lease("one"))
+    store.save_host_memory({"b.example": {"spacing": 8.0}})
+    later = NOW + leases.FORGOTTEN_AFTER
+    store.claim(later, [feeds[A1].feed_id], a_lease("two"))
+    store.prune(Keep(), later + MINUTE / 2)
+    assert hosts_of(store) == {
+        "a.example",
+        "b.example",
+        "c.example",
+    }  # c's lease ended a little too late to be forgotten
+    store.prune(Keep(), later + MINUTE * 3 / 2)
+    assert hosts_of(store) == {"a.example", "b.example"}  # the one has a younger lease, of the other something is known
+
+
+def hosts_of(store: Store) -> set[str]:
+    with store._database.read() as connection:
+        return set(connection.scalars(sa.select(hosts.c.host)))
 
 
 # ---------------------------------------------------------------- who edits

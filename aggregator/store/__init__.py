@@ -905,6 +905,7 @@ class Store:
         with self._database.write() as connection:
             takedowns.forget_old(connection, retention.entries, now)
             watch.forget_old(connection, now)
+            leases.forget_hosts(connection, now - leases.FORGOTTEN_AFTER)
         if self.is_sqlite:
             self._database.give_space_back()
         return pruned

@@ -19,6 +19,8 @@ from aggregator.store.feeds import NOTHING, STATE, due_query
 from aggregator.store.rows import feed_state, load, maybe_moment, micros, moment
 from aggregator.types import FeedState
 
+FORGOTTEN_AFTER = timedelta(days=2)  # the end of its lease: a host of which politeness remembers nothing
+
 
 @dataclass(frozen=True, slots=True)
 class LeasedHost:
@@ -150,6 +152,16 @@ def release(
         where = hosts.c.host.in_(some), hosts.c.lease_owner == worker
         connection.execute(sa.update(hosts).where(*where).values(lease_until=micros(now), lease_owner=None))
     return freed
+
+
+def forget_hosts(connection: sa.Connection, before: datetime) -> int:
+    """Forget hosts whose lease ended before then and of which politeness remembers nothing; how many."""
+    idle = sa.select(hosts.c.host).where(hosts.c.lease_until < micros(before), hosts.c.memory == NOTHING)
+    # One that a poller is taking this moment is left to it.
+    names = connection.scalars(idle.with_for_update(skip_locked=True)).all()
+    for some in in_chunks(names):
+        connection.execute(sa.delete(hosts).where(hosts.c.host.in_(some)))
+    return len(names)
 
 
 def still_ours(connection: sa.Connection, feed_ids: Iterable[int], worker: str | None) -> dict[int, datetime | None]:
