@@ -34,7 +34,8 @@ from aggregator.publish.shelf import Shelf
 from aggregator.publish.withdrawn import TakenDown, archive_without
 from aggregator.publisher import Publisher
 from aggregator.status import source_report
-from aggregator.store import Archive, KeptDigest, Query, Store, StoryFilter, backup
+from aggregator.store import Archive, KeptDigest, Query, Store, StoryFilter, backup, transfer
+from aggregator.store.engine import Database
 from aggregator.types import Placement, Story
 from aggregator.withdrawals import Withdrawals, in_force, of_source, of_story
 
@@ -63,9 +64,14 @@ class Desk:
         kept.save_grouping([copy], [replace(record, sources=None)], NOW)
         self.alone, self.other = group(kept, second, section="tech"), group(kept, ids[1], section="companies")
         kept.mark_shown([self.both, self.alone, self.other], NOW)
+        self.move(kept)
+        self._keep()
+
+    def move(self, kept: Store) -> None:
+        """Go on with this store."""
+        self.store = kept
         self.publisher = Publisher(kept, Shelf(), Metrics(), log(), self.clock)
         self.publisher.configure(self.config)
-        self._keep()
 
     def _told(self, title: str, outlet: str = "herald") -> Any:
         link = f"https://{outlet}.example/{'-'.join(title.lower().split())}"
@@ -291,6 +297,8 @@ def end_to_end(service: Service, source: str) -> None:
         assert (done.returncode, "within seconds" in done.stderr) == (0, True), done.stderr
         wait_for(lambda: get(f"{service.url}/story/{ref}")[0] == 410, 15, "gone")
         wait_for(lambda: get(feed)[2].count(b"<entry") == 1, 15, "out of the feed")
+        verified = service.bmn("rebuild", "--verify")  # what is served is what the store says, takedowns and all
+        assert (verified.returncode, "no daemon" in verified.stderr) == (0, False), verified.stdout + verified.stderr
     done = service.bmn("stories", "takedown", ref, "--restore", "--json")
     assert '"in_force": true' in done.stdout, done.stderr
     assert service.bmn("stories", "list").stdout.count("\n") == 2
@@ -315,6 +323,30 @@ def test_it_is_kept_by_a_backup_and_a_month_printed_meanwhile_is_revised_at_the_
         with Store(f"sqlite:///{copy}") as restored:
             assert [each.subject for each in restored.takedowns()] == [HERALD.url]
             assert restored.stories_by_id([desk.alone]) == []
+
+
+def test_it_holds_in_a_copy_on_another_engine_and_is_lifted_there(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+    origin = f"sqlite:///{tmp_path / 'news.db'}"
+    with Store(origin) as kept:
+        desk = Desk(kept, tmp_path)
+        before, month = unchanged(desk.stories()), kept.archive("news", "2026-03")
+        desk.take_down(of_source(kept, HERALD.url, "they asked", NOW))
+        without = unchanged(desk.stories())
+        desk.publisher.close()
+    transfer.copy(Database(origin), Database(postgres_url))
+    with Store(postgres_url) as copied:
+        desk.move(copied)
+        assert unchanged(desk.stories()) == without != before
+        assert desk.found("zebra") == []
+        assert poll(copied, desk.feeds[0], *desk.herald) == []
+        desk.restore("source", HERALD.url)
+        assert unchanged(desk.stories()) == before
+        assert desk.found("zebra") == [desk.alone]
+        again = copied.archive("news", "2026-03")
+        assert again is not None
+        assert month is not None
+        assert (again.document, again.original) == (month.document, None)
+        desk.publisher.close()
 
 
 def test_the_command_says_what_it_does_and_what_is_taken_down(
