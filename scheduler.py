@@ -27,7 +27,7 @@ from aggregator import config as configuration
 from aggregator.callbacks import Callbacks
 from aggregator.config import Config
 from aggregator.config_secrets import revealed
-from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, log, settle
+from aggregator.daemon import Heartbeat, Log, Notifier, configure_logging, give_memory_back, log, settle
 from aggregator.dashboard import Dashboard
 from aggregator.desk import file_named
 from aggregator.errors import AggregatorError, ConfigError, ListenError
@@ -83,6 +83,10 @@ def run(setting: Setting, on_ready: OnReady | None = None, beside: Beside | None
             return await service.run(on_ready)
 
     return uvloop.run(work())
+
+
+async def _tidy() -> None:
+    await asyncio.to_thread(give_memory_back)
 
 
 class Service:
@@ -214,6 +218,7 @@ class Service:
             jobs.append(Job("prune", self._if_editing(pipeline.prune), {"hours": 6, "jitter": 600}))
         if role.edits or role.serves:
             jobs.append(Job("edit", self._edit, {"seconds": EDIT}))
+        jobs.append(Job("tidy", _tidy, {"minutes": 1}))
         if not pipeline.store.is_sqlite:
             jobs.append(Job("clock", pipeline.set_clock, {"seconds": CLOCK}))
         return jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -129,6 +130,14 @@ def settle() -> None:
 
 
 _FILES = 65_536
+
+
+def give_memory_back() -> bool:
+    """Give the system what the C library's heaps hold unused (malloc_trim(3)); whether anything went, False where the
+    library knows no such thing. Texts of a first poll of 20,000 feeds pass through and leave 75 MB so. Takes some 10 ms
+    without the interpreter's lock: for a thread."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return trim is not None and bool(trim(0))
 
 
 # ---------------------------------------------------------------- systemd

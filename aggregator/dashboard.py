@@ -96,13 +96,13 @@ class Dashboard:
             return self._fresh
 
     def _rows(self, episodes: Sequence[Episode], fresh: _Freshness, now: datetime) -> list[dict[str, Any]]:
-        titles, states = self._store.sources(), self._store.feeds()
+        titles = self._store.sources()
         better = {
             each.feed_id: each.ended_at
             for each in reversed(episodes)
             if each.ending and each.ended_at and now - each.ended_at < RECOVERED_FOR
         }
-        return [_row(state, titles[state.feed_id], fresh, better, now) for state in states]
+        return [_row(state, titles[state.feed_id], fresh, better, now) for state in self._store.each_feed()]
 
 
 @dataclass(frozen=True, slots=True)

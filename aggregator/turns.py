@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from aggregator import urls
 from aggregator.claims import Claims
@@ -24,7 +25,7 @@ from aggregator.types import Answered, FeedState, FetchOutcome
 
 Reply = TypeVar("Reply", bound=FetchOutcome | Answered)
 
-_HOSTS = 10_000  # kept in mind though there is nothing to remember; then those not asked of late are let go
+_HOSTS = 5_000  # kept in mind though there is nothing to remember; then those not asked of late are let go
 
 
 class Turns:
@@ -33,7 +34,7 @@ class Turns:
     def __init__(self, claims: Claims, now: Callable[[], datetime]) -> None:
         self._claims, self._now = claims, now
         self._hosts: dict[str, HostState] = {}
-        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # as long as one is held
         self._exempt_hosts: dict[str, bool] = {}
         self._lessons: dict[str, HostState] = {}
         self._asking: Counter[str] = Counter()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aggregator import health
@@ -43,9 +44,12 @@ class Watch:
 
     def _seen(self, now: datetime) -> tuple[list[Episode], list[Trouble]]:
         store = self._store
-        known, titles = store.open_episodes(), store.sources()
+        known = store.open_episodes()
         found = [
-            trouble for state in store.feeds() for trouble in health.of_feed(state, titles[state.feed_id].title, now)
+            replace(trouble, title=source.title)
+            for state in store.each_feed()
+            if (troubles := health.of_feed(state, "", now)) and (source := store.source(state.feed_id))
+            for trouble in troubles
         ]
         stuck = store.stuck_letters(now - _LETTERS)
         found += health.of_letters((each.day, each.recipient, each.state, each.tries) for each in stuck)

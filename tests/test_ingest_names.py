@@ -93,12 +93,16 @@ def test_who_gives_up_leaves_the_answer_to_the_others(monkeypatch):
     assert asked == ["herald.example"]
 
 
-def test_only_so_many_names_are_kept(monkeypatch):
-    monkeypatch.setattr(names, "_MANY", 3)
+def test_answers_that_nobody_may_use_any_more_are_forgotten(monkeypatch):
+    monkeypatch.setattr(names, "_KEPT", 0.05)
 
     async def test(known, server):
         for number in range(10):
             await known.places(f"{number}.example")
-        return len(known._known)
+        kept = len(known._known)
+        await asyncio.sleep(0.06)
+        await known.places("late.example")
+        return kept, list(known._known)
 
-    assert with_names(monkeypatch, test) <= 3
+    kept, left = with_names(monkeypatch, test)
+    assert (kept, left) == (10, ["late.example"])

@@ -398,6 +398,15 @@ def twin_titles(store: Store, title: str) -> list[str]:
     return sorted(twin.title for twin in store.twins(entries).get(wanted.entry_id, ()))
 
 
+def test_feeds_are_read_one_after_the_other_as_all_at_once(store, monkeypatch):
+    feeds_of(store, *(ASource(f"https://h.example/{number}") for number in range(7)))
+    store.sync_feeds([ASource(f"https://h.example/{number}") for number in range(6)], NOW)
+    for at_once in (2, 3, 6, 100):
+        monkeypatch.setattr("aggregator.store.FEEDS_AT_ONCE", at_once)
+        assert list(store.each_feed()) == store.feeds()
+    assert len(store.feeds()) == 6
+
+
 def test_twins_share_the_page_across_feeds(store):
     herald, gazette = feeds_of(store, HERALD, GAZETTE)
     poll(store, herald, an_entry("Flood in the old town", link="https://herald.example/a?utm_source=rss"))

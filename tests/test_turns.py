@@ -65,6 +65,28 @@ def test_a_server_that_complains_is_asked_no_more_by_those_who_wait():
     assert asyncio.run(run()) == (None, 1)
 
 
+def test_places_at_a_server_are_counted_while_somebody_has_or_wants_one_and_forgotten_then():
+    async def run() -> tuple[int, int, int]:
+        at, under_way, most = turns(), 0, 0
+        at.configure(PollPolicy(per_host=2), ())
+
+        async def one() -> None:
+            nonlocal under_way, most
+            async with at.slot("hub.example"):
+                under_way += 1
+                most = max(most, under_way)
+                await asyncio.sleep(0.01)
+                under_way -= 1
+
+        asking = asyncio.gather(*(one() for _ in range(9)))
+        await asyncio.sleep(0.005)
+        kept = len(at._slots)
+        await asking
+        return most, kept, len(at._slots)
+
+    assert asyncio.run(run()) == (2, 1, 0)
+
+
 def test_lessons_that_could_not_be_kept_give_way_to_later_ones():
     at = turns()
     at.learn("hub.example", answer(429))

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 _THREADS = 16  # getaddrinfo blocks; a name server that is down must not hold up everyone else
 _KEPT = 60.0  # seconds; getaddrinfo does not tell how long the name server would let us
-_MANY = 50_000  # names kept at most, some 20 MB
 
 
 class Place(NamedTuple):
@@ -33,6 +32,7 @@ class Names:
     def __init__(self) -> None:
         self._threads: ThreadPoolExecutor | None = None
         self._known: dict[str, tuple[float, tuple[Place, ...]]] = {}  # until when, by the loop's clock
+        self._swept = 0.0  # when answers out of date were last thrown away
         self._asked: dict[str, asyncio.Task[tuple[Place, ...]]] = {}
 
     async def places(self, host: str) -> tuple[Place, ...]:
@@ -65,17 +65,17 @@ class Names:
         try:
             found = await loop.run_in_executor(self._threads, _look_up, host)
             places = tuple(Place(family, protocol, peer) for family, _, protocol, _, peer in found)
-            self._make_room(loop.time())
+            self._sweep(loop.time())
             self._known[host] = (loop.time() + _KEPT, places)
             return places
         finally:
             del self._asked[host]
 
-    def _make_room(self, now: float) -> None:
-        if len(self._known) >= _MANY:
+    def _sweep(self, now: float) -> None:
+        """Forget answers that nobody may use any more: half a kilobyte each, and most hosts are asked once an hour."""
+        if now >= self._swept + _KEPT:
+            self._swept = now
             self._known = {host: known for host, known in self._known.items() if known[0] > now}
-        if len(self._known) >= _MANY:
-            self._known.clear()
 
 
 def _look_up(host: str) -> list[Any]:

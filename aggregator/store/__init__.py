@@ -113,6 +113,8 @@ __all__ = [
     "delay_of",
 ]
 
+FEEDS_AT_ONCE = 1_000  # read by `each_feed`
+
 
 class Store:
     """Owns the connections to one database. `open` before anything else, `close` at the end, or use `with`."""
@@ -224,6 +226,18 @@ class Store:
     def feeds(self, active_only: bool = True) -> list[FeedState]:
         with self._database.read() as connection:
             return feeds.states(connection, active_only)
+
+    def each_feed(self) -> Iterator[FeedState]:
+        """The configured feeds by id, for looking at one after the other: 20,000 at once are 80 MB. Each thousand is as
+        of the moment in which it is read."""
+        last: int | None = None
+        while some := self._feeds_after(last):
+            yield from some
+            last = some[-1].feed_id
+
+    def _feeds_after(self, feed_id: int | None) -> list[FeedState]:
+        with self._database.read() as connection:
+            return feeds.states(connection, True, feed_id, FEEDS_AT_ONCE)
 
     def feed(self, url: str) -> FeedState | None:
         """The feed configured at this URL, or answering there now."""

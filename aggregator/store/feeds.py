@@ -122,10 +122,15 @@ def sync(connection: sa.Connection, sources: Sequence[ConfiguredSource]) -> Sync
     return Synced(len(added), len(changed), len(removed))
 
 
-def states(connection: sa.Connection, active_only: bool) -> list[FeedState]:
-    query = sa.select(*STATE).order_by(feeds.c.feed_id)
+def states(
+    connection: sa.Connection, active_only: bool, after: int | None = None, limit: int | None = None
+) -> list[FeedState]:
+    """By id; those behind `after` alone."""
+    query = sa.select(*STATE).order_by(feeds.c.feed_id).limit(limit)
     if active_only:
         query = query.where(feeds.c.is_active)
+    if after is not None:
+        query = query.where(feeds.c.feed_id > after)
     return [feed_state(row) for row in connection.execute(query).all()]
 
 

@@ -158,7 +158,7 @@ def forget_hosts(connection: sa.Connection, before: datetime) -> int:
     """Forget hosts whose lease ended before then and of which politeness remembers nothing; how many."""
     idle = sa.select(hosts.c.host).where(hosts.c.lease_until < micros(before), hosts.c.memory == NOTHING)
     # One that a poller is taking this moment is left to it.
-    names = connection.scalars(idle.with_for_update(skip_locked=True)).all()
+    names = list(connection.scalars(idle.with_for_update(skip_locked=True)))
     for some in in_chunks(names):
         connection.execute(sa.delete(hosts).where(hosts.c.host.in_(some)))
     return len(names)

@@ -128,7 +128,7 @@ class Sectioner:
 @functools.cache
 def load() -> Sectioner:
     """The shipped model."""
-    return Sectioner(SectionModel.load(Vectors.load()))
+    return Sectioner(SectionModel.load(Vectors.shipped()))
 
 
 def beside_the_words(story: StoryText) -> list[Evidence]:

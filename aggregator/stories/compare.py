@@ -56,7 +56,7 @@ class Comparison:
 
 
 class Comparer:
-    """The models in memory, 40 MB; safe to share between threads that only read."""
+    """The models in memory, 20 MB; safe to share between threads that only read."""
 
     def __init__(self, lexicon: Lexicon, vectors: Vectors, weights: Weights) -> None:
         self.lexicon, self.vectors, self.weights = lexicon, vectors, weights
@@ -65,7 +65,7 @@ class Comparer:
     @lru_cache(maxsize=1)
     def load(cls) -> Self:
         """The shipped models; loaded once in a process."""
-        return cls(Lexicon.load(), Vectors.load(), Weights.load())
+        return cls(Lexicon.load(), Vectors.shipped(), Weights.load())
 
     def article(self, title: str, text: str, at: datetime | None, source: str | None) -> Article:
         """A bare title and plain text made ready; None for what is not known of time and outlet."""

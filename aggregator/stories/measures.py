@@ -230,7 +230,7 @@ def gap_days(one: Subject, other: Subject) -> float:
     return min(LONGEST_GAP, abs(one.at - other.at) / DAY)
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)
 def _headline(title: str) -> _Headline:
     return _Headline(
         kind_of(title),

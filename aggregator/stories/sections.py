@@ -22,7 +22,7 @@ from aggregator.stories.vectors import MAX_CHARACTERS, MODEL_DIR, Vectors
 from aggregator.types import LABELS
 
 PARAMETERS = MODEL_DIR / "sections.npz"
-CACHED_WORDS = 200_000
+CACHED_WORDS = 40_000  # some 12 MB
 MODELS = 3  # words, letters, vectors: their scores are averaged
 
 Floats = NDArray[np.float32]
@@ -200,7 +200,7 @@ class SectionModel:
                 for number in self.vectors.pieces.of_text(word)
             ]
             if pieces:
-                rows = self.vectors.table[[number for _, number in pieces]]
+                rows = self.vectors.of_pieces([number for _, number in pieces])
                 length = float(np.linalg.norm(rows.sum(axis=0))) or 1.0
                 values = (rows @ (weights / length)).tolist()
                 shares.extend((word, value) for (word, _), value in zip(pieces, values, strict=True))

@@ -159,13 +159,13 @@ def tokens(text: str) -> Iterator[tuple[str, bool]]:
             yield term, is_capital
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=2_000)
 def _is_inside(before: str) -> bool:
     """Whether what stands before a word leaves it inside its sentence."""
     return before.strip()[-1:] not in _SENTENCE_ENDS
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _term(word: str) -> str:
     term = word.lower().replace("’", "'")
     if not term.isascii():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +21,7 @@ MODEL_DIR = Path(__file__).parent / "model"
 TABLE = MODEL_DIR / "vectors.npz"
 MAX_CHARACTERS = 1200  # of a text: a title and the start of its summary; whole articles blur
 MAX_WORD = 32  # longer "words" are addresses and noise
-CACHE_WORDS = 200_000  # about 30 MB; news of three weeks has 60,000 distinct words
+CACHE_WORDS = 40_000  # some 6 MB; news of three weeks has 60,000 distinct words, few of them often
 CHUNK = 512  # texts summed at once: bounds the memory of the gathered rows
 
 _HIGH = re.compile("[^\0-\u02ff]+")  # accents taken off their letters are among these (U+0300 is the first)
@@ -88,27 +89,37 @@ class WordPieces:
 
 
 class Vectors:
-    """The table in memory. `encode` gives the same row for a text whatever stands beside it in the batch."""
+    """The table in memory: `rows` in eight bits a number (a fourth of the room), each row with its own scale. `encode`
+    gives the same row for a text whatever stands beside it in the batch."""
 
-    def __init__(self, tokens: Sequence[str], table: NDArray[np.float32]) -> None:
+    def __init__(self, tokens: Sequence[str], rows: NDArray[np.int8], scales: NDArray[np.float32]) -> None:
         self.pieces = WordPieces(tokens)
-        self.table = table
+        self._rows, self._scales = rows, scales[:, None]
 
     @classmethod
     def load(cls, path: Path = TABLE) -> Self:
         """The shipped table. Raises OSError or ValueError where the file is missing or broken."""
         with np.load(path, allow_pickle=False) as stored:
             tokens = stored["tokens"].tobytes().decode("utf-8").split("\n")
-            table = stored["rows"].astype(np.float32)
-            table *= stored["scales"].astype(np.float32)[:, None]
-        if len(tokens) != len(table):
-            raise ValueError(f"{path}: {len(tokens)} tokens for {len(table)} rows")
-        return cls(tokens, table)
+            rows, scales = stored["rows"], stored["scales"].astype(np.float32)
+        if not len(tokens) == len(rows) == len(scales):
+            raise ValueError(f"{path}: {len(tokens)} tokens for {len(rows)} rows")
+        return cls(tokens, rows, scales)
+
+    @classmethod
+    @lru_cache(maxsize=1)
+    def shipped(cls) -> Self:
+        """The shipped table, once in a process: it takes some 15 MB, and is safe to share between threads."""
+        return cls.load()
 
     @property
     def width(self) -> int:
         """How many numbers a vector has."""
-        return int(self.table.shape[1])
+        return int(self._rows.shape[1])
+
+    def of_pieces(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of these pieces, a row each."""
+        return self._rows[ids] * self._scales[ids]
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One unit row per text."""
@@ -127,7 +138,7 @@ class Vectors:
         flat = np.fromiter((i for found in ids for i in found), dtype=np.int64)
         lengths = np.array([len(ids[number]) for number in filled])
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        rows[filled] = np.add.reduceat(self.table[flat], starts, axis=0)
+        rows[filled] = np.add.reduceat(self.of_pieces(flat), starts, axis=0)
 
 
 def save(path: Path, tokens: Sequence[str], table: NDArray[np.float32]) -> None:

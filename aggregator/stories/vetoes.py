@@ -85,7 +85,7 @@ _NO_VERSIONS = frozenset(_PLAIN_WORDS.split())
 PERCENT_SLACK = 0.06  # of the larger: 4.2 % and 4 % are one figure rounded
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)
 def kind_of(title: str) -> Kind:
     """What a headline announces; the first that fits of round-up, running page, comment, explainer, report."""
     if _ROUND_UP.search(title):
@@ -116,7 +116,7 @@ def differing_numbers(one: str, other: str) -> str | None:
     return _differing_percentages(one, other) if "%" in mine and "%" in theirs else None
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)
 def _facts(title: str) -> dict[str, frozenset[str]]:
     """What a headline counts or dates by: quarter, half, date, year, game, version of … and what it says of each."""
     if not any(character.isdigit() for character in title) and "quarter" not in title.lower():
