@@ -6,6 +6,7 @@ import gzip
 import json
 from datetime import timedelta
 
+import brotli
 import feedparser
 import pytest
 from asking import ask, header
@@ -90,15 +91,23 @@ def test_a_story_that_changed_is_in_the_delta():
     assert [item["title"] for item in json.loads(delta.body)["items"]] == ["Acme closes plant 3"]
 
 
-def test_a_delta_may_be_compressed_and_has_the_tag_of_its_coding():
+@pytest.mark.parametrize(
+    ("accept_encoding", "coding"), [("br, gzip", "br"), ("gzip, br;q=0.5", "gzip"), ("gzip", "gzip"), ("", None)]
+)
+def test_a_delta_has_the_coding_and_the_tag_of_the_whole_and_who_comes_back_with_it_has_all(accept_encoding, coding):
     newsroom = Newsroom()
     newsroom.print(STORIES[1:])
     had = header(ask(newsroom.site, "/news.rss", accept_encoding="br"), "ETag")
     newsroom.print(STORIES)
-    delta = ask(newsroom.site, "/news.rss", a_im="feed", if_none_match=had, accept_encoding="br, gzip")
-    assert (delta.status, header(delta, "Content-Encoding")) == (226, "gzip")
-    assert header(delta, "ETag") == header(ask(newsroom.site, "/news.rss", accept_encoding="gzip"), "ETag")
-    assert len(feedparser.parse(gzip.decompress(delta.body)).entries) == 1
+    delta = ask(newsroom.site, "/news.rss", a_im="feed", if_none_match=had, accept_encoding=accept_encoding)
+    assert (delta.status, header(delta, "Content-Encoding")) == (226, coding)
+    whole = ask(newsroom.site, "/news.rss", accept_encoding=accept_encoding)
+    assert header(delta, "ETag") == header(whole, "ETag")
+    plain = {"gzip": gzip.decompress, "br": brotli.decompress, None: bytes}[coding](delta.body)
+    assert len(feedparser.parse(plain).entries) == 1
+    tag = header(delta, "ETag")
+    again = ask(newsroom.site, "/news.rss", a_im="feed", if_none_match=tag, accept_encoding=accept_encoding)
+    assert again.status == 304
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import format_datetime
@@ -14,7 +13,6 @@ from typing import Protocol
 from aggregator.publish.delta import changed_since
 from aggregator.publish.negotiate import (
     ETAG_SUFFIXES,
-    accepted_codings,
     is_failed_precondition,
     is_not_modified,
     known_etags,
@@ -22,6 +20,7 @@ from aggregator.publish.negotiate import (
     representation,
     wants_delta,
 )
+from aggregator.publish.shelf import coded
 from aggregator.types import Rendered
 
 Headers = tuple[tuple[str, str], ...]
@@ -128,31 +127,27 @@ class Ready:
         if is_not_modified(headers, etag, self.document.last_modified):
             return unchanged
         if self.document.parts is not None and wants_delta(headers.get("A-IM")):
-            return self._delta(headers, whole) or whole
+            return self._delta(headers, coding, whole) or whole
         return whole
 
-    def _delta(self, headers: Mapping[str, str], whole: Answer) -> Answer | None:
-        """226 with what is new since the version that If-None-Match names, None where that is not known."""
+    def _delta(self, headers: Mapping[str, str], coding: str, whole: Answer) -> Answer | None:
+        """226 with what is new since the version that If-None-Match names, None where that is not known. Its coding is
+        the whole's, so that the tag is: a reader that comes back with it is told 304."""
         assert self.document.parts is not None
         known = next((tag for tag in known_etags(headers) if tag in self.document.parts.versions), None)
         if known is None:
             return None
-        is_gzip = "gzip" in accepted_codings(headers.get("Accept-Encoding"))
-        body = self._deltas.get((known, "gzip" if is_gzip else ""))
+        body = self._deltas.get((known, coding))
         if body is None:
             body = changed_since(self.document.parts, known)
             if body is None:
                 return None
-            body = gzip.compress(body, 6, mtime=0) if is_gzip else body
+            body = coded(body, coding)
             if len(self._deltas) >= _DELTAS_KEPT:
                 self._deltas.clear()
-            self._deltas[known, "gzip" if is_gzip else ""] = body
-        kept = tuple(
-            (name, value) for name, value in whole.headers if name not in ("Cache-Control", "Content-Encoding", "ETag")
-        )
-        tag = f'"{self.document.etag}{ETAG_SUFFIXES["gzip" if is_gzip else "identity"]}"'
-        said: Headers = (("ETag", tag), ("IM", "feed"), ("Cache-Control", _FOR_A_DELTA))
-        return Answer(226, (*kept, *said, *((("Content-Encoding", "gzip"),) if is_gzip else ())), body)
+            self._deltas[known, coding] = body
+        kept = tuple((name, value) for name, value in whole.headers if name != "Cache-Control")
+        return Answer(226, (*kept, ("IM", "feed"), ("Cache-Control", _FOR_A_DELTA)), body)
 
     def _make(self, coding: str, body: bytes) -> tuple[str, Answer, Answer]:
         document = self.document

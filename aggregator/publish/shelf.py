@@ -58,9 +58,16 @@ def rendered(
         content_type=content_type,
         etag=blake2b(body, digest_size=12).hexdigest(),
         last_modified=changed_at.astimezone(UTC).replace(microsecond=0),
-        gzip=gzip.compress(body, 6, mtime=0) if is_text else None,
-        brotli=brotli.compress(body, quality=5) if is_text else None,
+        gzip=coded(body, "gzip") if is_text else None,
+        brotli=coded(body, "br") if is_text else None,
         links=links,
         for_people=for_people,
         parts=parts,
     )
+
+
+def coded(body: bytes, coding: str) -> bytes:
+    """The body in this coding (br, gzip, identity): the same bytes every time."""
+    if coding == "br":
+        return bytes(brotli.compress(body, quality=5))
+    return gzip.compress(body, 6, mtime=0) if coding == "gzip" else body
