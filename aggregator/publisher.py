@@ -156,8 +156,6 @@ class Publisher:
             return await call(self._reader, complaint, self.press, path, str(error))
         if query:
             return None
-        if path.endswith("/") and views.asked_for(path[:-1], {}) is not None:
-            return Page(308, location=path[:-1])
         if (asked := archive.asked_for(path)) is not None:
             return await call(self._reader, self._archived, *asked)
         if (match := _DIGEST.fullmatch(path)) is not None:

@@ -292,6 +292,23 @@ def test_a_prefix_may_be_kept_or_stripped_by_the_proxy(target, status, location)
     assert (answer.status, header(answer, "Location")) == (status, location)
 
 
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/tech/?q=chips", "/desk/tech?q=chips"),
+        ("/news.atom/?min_sources=2&utm_source=x", "/desk/news.atom?min_sources=2"),
+        ("/label/funding/", "/desk/label/funding"),
+        ("/search/?q=chips+%22series+a%22&page=2", "/desk/search?q=chips+%22series+a%22&page=2"),
+        ("/search/?q=%0d%0aSet-Cookie:%20a=b", "/desk/search?q=%0D%0ASet-Cookie%3A+a%3Db"),
+        ("/2026/03/04/", "/desk/2026/03/04"),
+        ("/nothing/?q=chips", None),
+    ],
+)
+def test_a_slash_too_many_is_taken_off_and_what_was_asked_for_stays(target, location):
+    answer = ask(target, site=PublicSite(Shelf(SHELF), Provider(), prefix="/desk"))
+    assert (answer.status, header(answer, "Location")) == (308 if location else 404, location)
+
+
 def test_a_prefix_that_is_a_section_hides_nothing():
     site = PublicSite(Shelf(SHELF), prefix="/tech")
     assert ask("/tech", site=site).body == b"<h1>tech</h1>"

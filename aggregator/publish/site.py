@@ -133,7 +133,7 @@ class PublicSite:
             path = self._path(target)
             ready = self._on_shelf(path) if path is not None else None
             if ready is None:
-                return self._fixed(path, headers)
+                return self._fixed(path, target, headers)
             if self._pages is not None and _asks_for_less(target):
                 return None
         return ready.answer(headers)
@@ -211,7 +211,7 @@ class PublicSite:
             return None
         return path
 
-    def _fixed(self, path: str | None, headers: Mapping[str, str]) -> Answer | None:
+    def _fixed(self, path: str | None, target: str, headers: Mapping[str, str]) -> Answer | None:
         """The few answers that are neither documents nor pages; None: ask the provider."""
         if path == "/healthz":
             return plain(200, "ok")
@@ -221,11 +221,17 @@ class PublicSite:
             ending = FEED_TYPES[preferred_type(headers.get("Accept"), tuple(FEED_TYPES))]
             location = f"{self._prefix}/{self._main_feed}.{ending}"
             return redirect(302, location, _FOR_A_FEED, (("Vary", "Accept"),))
-        if path is not None and len(path) > 1 and path.endswith("/") and path[:-1] in self._shelf.documents:
-            return redirect(308, self._prefix + path[:-1], FOR_A_PAGE)
+        if path is not None and self._is_slashed(path):
+            return redirect(308, f"{self._prefix}{path[:-1]}{address(fields_of(target))}", FOR_A_PAGE)
         if path is None or (self._pages is None and not (self._hooks and path.startswith(_HOOKS))):
             return self._not_found(path, headers)
         return None
+
+    def _is_slashed(self, path: str) -> bool:
+        """Whether the address is one of ours but for a slash at its end."""
+        if len(path) == 1 or not path.endswith("/"):
+            return False
+        return path[:-1] in self._shelf.documents or (self._pages is not None and asked_for(path[:-1], {}) is not None)
 
     def _not_found(self, path: str | None, headers: Mapping[str, str]) -> Answer:
         page = self._on_shelf(NOT_FOUND)
