@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -258,6 +258,20 @@ def test_what_retention_would_have_taken_can_be_put_back_no_more_and_stays_out_o
     assert "Herald" not in desk.everything()
     desk.restore("source", HERALD.url)
     assert desk.found("zebra") == []
+
+
+def test_a_briefing_is_printed_anew_also_where_no_story_changed_and_another_takedown_was_lifted(desk: Desk) -> None:
+    digest = desk.config.digest.model_copy(update={"at": time(7)})
+    desk.publisher.configure(desk.config.model_copy(update={"digest": digest}))
+    desk.take_down(*of_story(desk.store, desk.ref(desk.other), None, NOW))
+    for each in desk.store.takedowns():
+        desk.restore("story", each.subject)
+    later = NOW + Keep().entries + timedelta(hours=1)
+    poll(desk.store, desk.feeds[1], *desk.gazette, now=later)
+    desk.store.prune(Keep(), later)  # nothing but archive and briefing tell of the Herald now
+    assert "Zebra" in desk.everything()
+    desk.take_down(of_source(desk.store, HERALD.url, None, NOW))
+    assert "Zebra" not in desk.everything()
 
 
 def test_an_archive_keeps_a_story_that_retention_took_and_forgets_who_else_told_it() -> None:

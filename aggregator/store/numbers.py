@@ -123,7 +123,7 @@ def filed_by_feed(connection: sa.Connection) -> dict[int, dict[str, int]]:
 
 def publishing_stamp(connection: sa.Connection) -> tuple[object, ...]:
     """Newest change and number of stories, a stamp of what is shown of their sources, the last correction, the
-    numbers of archived months, digests and top stories, and the last takedown."""
+    numbers of archived months, digests and top stories, and of what was taken down and put back."""
     # Apart, each is answered from an index; a merge moves `updated_at`, a pruned story the number. A correction bears
     # the time at which its command began, and a pass may have been quicker.
     newest = connection.scalar(sa.select(sa.func.max(stories.c.updated_at)))
@@ -131,8 +131,8 @@ def publishing_stamp(connection: sa.Connection) -> tuple[object, ...]:
     names = names_stamp(connection)
     top = _count(connection, stories, stories.c.top_at.is_not(None))
     corrected = connection.scalar(sa.select(sa.func.max(corrections.c.correction_id))) or 0
-    # When one was put into effect or taken back: archives and briefings say something else since.
-    taken = connection.scalar(sa.select(sa.func.max(takedowns.c.done_at + sa.func.coalesce(takedowns.c.undone_at, 0))))
+    # How many were put into effect or taken back: archives and briefings say something else since each.
+    taken = connection.scalar(sa.select(sa.func.count(takedowns.c.done_at) + sa.func.count(takedowns.c.undone_at)))
     counted = _count(connection, archives), _count(connection, digests), top
     return (newest or 0, told, names, corrected, *counted, taken or 0)
 
