@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -12,11 +13,12 @@ import pytest
 from builders import NOW, a_story, ago
 
 from aggregator.publish.asking import BadQuery, Narrowing
+from aggregator.publish.digest import Digest, Told
 from aggregator.publish.edition import Press
 from aggregator.publish.happened import line_of, money
 from aggregator.publish.settings import DEFAULT_FEEDS, ContentSettings, SiteSettings
 from aggregator.publish.views import Asked, asked_for, day_bounds, day_path, day_view, label_view, source_view
-from aggregator.types import Event
+from aggregator.types import Event, Rendered, Story
 
 SITE = SiteSettings(public_url="https://news.example/desk", timezone="Europe/Prague")
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -135,6 +137,26 @@ def test_a_browser_gets_a_page_at_the_feeds_address() -> None:
     made = press().view(label_view("funding", SITE), [a_funded_story()], "atom")
     assert made.for_people is not None
     assert b"This is a feed" in made.for_people.body
+
+
+def test_what_leaves_a_page_that_is_made_when_asked_for_moves_its_date() -> None:
+    """A reader that has nothing but the date would be told that all is as it was: 304."""
+    ours, kept = press(), a_funded_story(published=ago(hours=9))
+    gone = a_story("Otterly raises $1M", labels=("funding",), published=ago(hours=8))
+    told = Told(gone.lead.title, "https://a.example/", "https://news.example/story/a", "The Herald", 1, "")
+    before = Digest("daily", "2026-03-03", ago(days=1), ago(hours=7), (("tech", (told,)),))
+    newest = [a_story(published=ago(hours=1))]
+
+    def made(near: list[Story], digest: Digest) -> list[Rendered]:
+        view = ours.view(label_view("funding", SITE), [*near, kept], "atom")
+        return [view, ours.story_page(kept, near), ours.digest_page(digest)]
+
+    ours.edition(newest, ago(minutes=50))
+    had = made([gone], before)
+    ours.edition(newest, ago(minutes=5))  # nothing in it changed: what left is older than the stories that stand there
+    has = made([], replace(before, sections=()))
+    assert [old.body == new.body for old, new in zip(had, has, strict=True)] == [False] * 3
+    assert [old.last_modified < new.last_modified for old, new in zip(had, has, strict=True)] == [True] * 3
 
 
 def test_the_same_stories_make_the_same_bytes_and_the_date_is_theirs() -> None:

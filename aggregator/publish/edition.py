@@ -84,7 +84,7 @@ class Press:
         self._documents: Mapping[str, Rendered] = previous or {}
         self._pasts: Recent[Past] = Recent(VIEWS)
         self._latest: dict[str, tuple[Item, ...]] = {}
-        self._changed_at = EMPTY_SINCE  # when anything of the edition changed last
+        self._changed_at = EMPTY_SINCE  # when the last edition was printed, which is when something had changed
         self._static = static_files()
         self.archived: Mapping[str, tuple[str, ...]] = {}  # months by slug, see `publish.archive`
         self.digests: tuple[Digest, ...] | None = None  # the newest first; None where there are to be none
@@ -139,7 +139,7 @@ class Press:
         for path, (body, content_type) in self._static.items():
             add(path, body, content_type, None)
         self._cooked, self._documents, self._latest = used, documents, latest
-        self._changed_at = max(document.last_modified for document in documents.values())
+        self._changed_at = max(document.last_modified for document in documents.values()) if is_first else now
         return documents
 
     def _feed(
@@ -175,8 +175,7 @@ class Press:
         chosen = self._cook(stories, {}, (ending,) if ending else ())
         items = [each.item for each in chosen]
         updated = _newest(items)
-        # A story that leaves a view takes its date along; when that was, the edition says.
-        changed_at = max(updated or EMPTY_SINCE, self._changed_at)
+        changed_at = self._asked_for_at(updated or EMPTY_SINCE)
         if not ending:
             return rendered(self.pages.listing(feed, items, ways), HTML_TYPE, changed_at)
         for_people = rendered(self.pages.feed(feed, items[:IN_FEED_PAGE]), HTML_TYPE, changed_at)
@@ -253,7 +252,8 @@ class Press:
 
     def digest_page(self, kept: Digest) -> Rendered:
         """`/digest/{day}`"""
-        return rendered(self.pages.digest(kept, self.digests or ()), HTML_TYPE, kept.made_at)
+        body = self.pages.digest(kept, self.digests or ())
+        return rendered(body, HTML_TYPE, self._asked_for_at(kept.made_at))
 
     def story_page(self, story: Story, related: Sequence[Story] = (), why: Sequence[Why] = ()) -> Rendered:
         """`/story/{ref}`. Without related stories the latest of its section stand there, and the page says so."""
@@ -266,7 +266,12 @@ class Press:
         said = [(one_line(name), _lines(reasons)) for name, reasons in why]
         body = self.pages.story(item, sectioning, others[:RELATED], said, weighs(story), similar=bool(near))
         shown = (item, *others[:RELATED])
-        return rendered(body, HTML_TYPE, max(each.updated for each in shown))
+        return rendered(body, HTML_TYPE, self._asked_for_at(max(each.updated for each in shown)))
+
+    def _asked_for_at(self, updated: datetime) -> datetime:
+        """When a document that is made when asked for may have changed last. What left it took its date along: when
+        that was, the edition says."""
+        return max(updated, self._changed_at)
 
     def complaint(self, why: str) -> Rendered:
         """For an address that asks for what there is not."""
