@@ -417,6 +417,22 @@ def test_publishing_drops_what_was_kept():
     assert len(provider.asked) == 2
 
 
+def test_a_page_made_before_something_was_published_is_not_kept_after_it():
+    shelf, provider = Shelf(SHELF), Provider(0.01, old=STORY)
+    site = PublicSite(shelf, provider)
+
+    async def asked() -> None:
+        reader = asyncio.create_task(site.later("GET", "/story/old", {}))
+        await asyncio.sleep(0)
+        shelf.replace(SHELF)
+        assert site.at_once("GET", "/", {}) is not None
+        assert (await reader).status == 200
+        provider.pages = {"old": Page(410, STORY.document)}
+        assert (await site.later("GET", "/story/old", {})).status == 410
+
+    asyncio.run(asked())
+
+
 # ---------------------------------------------------------------- merged feeds of several sources
 
 

@@ -243,11 +243,13 @@ class PublicSite:
         kept = self._cache.get(key)
         if kept is not None:
             return kept
+        documents = self._shelf.documents
         page = await self._asked(lane, key, path, query)
         if page is None or page.status in (400, 503):  # not kept: guessed addresses would push out what is read
             return page, _ready(path, page)
         ready = _ready(path, page)
-        self._cache.put(key, (page, ready), weight(page))
+        if self._shelf.documents is documents:  # else it may tell what was taken down before that was published
+            self._cache.put(key, (page, ready), weight(page))
         return page, ready
 
     async def _asked(self, lane: _Lane, key: str, path: str, query: Mapping[str, str]) -> Page | None:
