@@ -124,7 +124,11 @@ def _day(store: Store, press: Press, asked: Asked, now: datetime) -> Page | None
     feed = narrowed(day_view(day, press.site), asked.only, press.site)
     stories = _stories(store, press, asked, feed, replace(_FILED, since=begin, until=end))
     if not stories and not asked.only and asked.page == 1 and end <= now:
-        return Page(410, press.gone_day(feed)) if store.is_buried(begin, end) else None
+        if not store.is_buried(begin, end):
+            return None
+        return Page(
+            410, None if asked.ending else press.gone_day(feed), said="the stories of this day have left the archive"
+        )
     before, after = store.beside(begin, end)
     days = [("", day_path(at, zone), words) for at, words in ((before, "Earlier"), (after, "Later")) if at is not None]
     return _printed(press, asked, feed, stories, days)

@@ -145,6 +145,9 @@ def test_a_day_that_retention_took_is_gone(store) -> None:
     gone = ask(store, "/2026/02/12")
     assert gone.status == 410
     assert b"have left the archive" in gone.body
+    feed = ask(store, "/2026/02/12.atom")  # a line for readers, as for whatever else is not there
+    assert (feed.status, header(feed, "Content-Type")) == (410, "text/plain; charset=utf-8")
+    assert feed.body == b"the stories of this day have left the archive\n"
 
 
 def test_pages_lead_on_and_end(store) -> None:
