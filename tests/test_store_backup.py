@@ -66,6 +66,24 @@ def test_a_backup_replaces_nothing_unasked(address, tmp_path):
     assert backup.checked(target)[0] == schema.REVISION
 
 
+def test_a_backup_takes_the_place_of_neither_the_database_nor_a_folder(address, tmp_path):
+    """A daemon would go on writing to a file that no longer has a name."""
+    path = tmp_path / "var" / "news.db"
+    (tmp_path / "link.db").symlink_to(path)
+    os.mkfifo(tmp_path / "pipe")
+    inode = path.stat().st_ino
+    for target, reason in (
+        (path, "is the database itself: name another file"),
+        (tmp_path / "link.db", "is the database itself: name another file"),
+        (tmp_path / "var", "is no file that could be replaced: name a file"),
+        (tmp_path / "pipe", "is no file that could be replaced: name a file"),
+    ):
+        with pytest.raises(StoreError, match=reason):
+            backup.make(Database(address), target, overwrite=True)
+    assert path.stat().st_ino == inode
+    assert sorted(os.listdir(tmp_path)) == ["link.db", "pipe", "var"]
+
+
 def test_a_backup_of_nothing_makes_nothing(tmp_path):
     with pytest.raises(StoreError, match="no database yet"):
         backup.make(Database(f"sqlite:///{tmp_path / 'none.db'}"), tmp_path / "news.bak")

@@ -45,11 +45,10 @@ class Restored:
 def make(database: Database, target: Path, *, overwrite: bool = False) -> Backup:
     """Write a backup that is consistent whatever is being written meanwhile, and read it back.
 
-    Raises StoreError where there is no database, `target` exists (unless `overwrite`), or anything is not whole; then
-    `target` is as it was.
+    Raises StoreError where there is no database, `target` exists (unless `overwrite`), is the database itself or no
+    plain file, or anything is not whole; then `target` is as it was.
     """
-    if target.exists() and not overwrite:
-        raise StoreError(f"{target}: exists already: name another file or add --force")
+    _mind_target(database, target, overwrite=overwrite)
     with _named_at_end(target) as made:
         if database.path is None:
             pgdump.dump(database.url, made)
@@ -104,6 +103,18 @@ def checked(path: Path) -> tuple[str, dict[str, int]]:
 
 
 # ---------------------------------------------------------------- SQLite
+
+
+def _mind_target(database: Database, target: Path, *, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if database.path is not None and database.path.exists() and target.samefile(database.path):
+        # The file under this name would be another one, and a running daemon would go on writing to one without a name.
+        raise StoreError(f"{target}: is the database itself: name another file")
+    if not target.is_file():
+        raise StoreError(f"{target}: is no file that could be replaced: name a file")
+    if not overwrite:
+        raise StoreError(f"{target}: exists already: name another file or add --force")
 
 
 def _existing(path: Path) -> Path:
