@@ -43,7 +43,7 @@ from bench.contest.measure import cpu_of, memory, tree
 from bench.day.clock import SharedTime, SkippingLoop
 
 LATENCY, SPREAD, SLOWEST = 0.2, 0.8, 15.0  # seconds: median, of its logarithm, at most
-LOOK = 20.0  # seconds between two looks at whether the start is over
+LOOK = 7.3  # seconds between two looks at whether the start is over; no divisor of the time between two passes
 
 
 class DistantFetcher(Fetcher):
