@@ -15,7 +15,7 @@ from test_store import feeds_of, group, poll
 
 from aggregator import schema
 from aggregator.errors import AlreadyRunning, StoreError
-from aggregator.store import Query, Store, StoryFilter, backup
+from aggregator.store import Query, Store, StoryFilter, backup, transfer
 from aggregator.store.engine import Database
 
 
@@ -115,6 +115,22 @@ def test_restoring_brings_back_what_was_and_keeps_what_is(address, tmp_path):
     with Store(address) as store:
         assert store.installation_id() == before
         assert store.search(Query.of("brno"), StoryFilter(), 5)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_makes_in_the_folder_of_a_daemon_is_the_daemons(address, tmp_path):
+    backup.make(Database(address), tmp_path / "news.bak")
+    daemon = 65534
+    for name, make in (
+        ("looked at", lambda url: Store(url).open()),
+        ("restored", lambda url: backup.restore(Database(url), tmp_path / "news.bak", NOW)),
+        ("copied", lambda url: transfer.copy(Database(address), Database(url))),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        os.chown(folder, daemon, daemon)
+        make(f"sqlite:///{folder / 'news.db'}")
+        assert {(each.stat().st_uid, each.stat().st_gid) for each in folder.iterdir()} == {(daemon, daemon)}, name
 
 
 def test_restoring_needs_no_sound_database_to_begin_with(address, tmp_path):

@@ -77,7 +77,7 @@ def restore(database: Database, source: Path, now: datetime) -> Restored:
         raise StoreError(f"{source}: is the database itself: name a backup of it")
     revision, rows = checked(source)
     _mind(source, revision)
-    database.path.parent.mkdir(parents=True, exist_ok=True)
+    upgrade.make_folder(database.path)
     lock.acquire()
     try:
         kept = _swap(database, source, rows, now)

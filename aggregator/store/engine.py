@@ -161,6 +161,19 @@ class Database:
         self._reader.dispose()
 
 
+def opened_file(path: Path) -> int:
+    """A descriptor of the file, made where there is none. What root makes belongs to whom its folder belongs to: a
+    daemon of another user must be able to write what was copied, restored or looked at before its first start."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
+
+
 @contextlib.contextmanager
 def _within(connection: sa.Connection, seconds: float | None) -> Iterator[None]:
     """Have the database give up what it is asked once the time is over. On PostgreSQL each statement has that time."""

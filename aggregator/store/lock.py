@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from aggregator.errors import AlreadyRunning, NotEditor, StoreError
 from aggregator.schema import meta
-from aggregator.store.engine import Database, explained, upsert
+from aggregator.store.engine import Database, explained, opened_file, upsert
 
 _EDITOR = 0x626D6E01  # any number of ours: advisory locks are named by numbers, per database
 _TERM = "editor"  # the row of `meta` that names who edits
@@ -112,7 +112,7 @@ _HOLDER = (
 
 def _lock_file(path: Path, shown: str) -> int:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = opened_file(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be opened for the lock: {error.strerror}") from error
     try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from aggregator import schema
 from aggregator.errors import StoreError
-from aggregator.store.engine import Database, explained
+from aggregator.store.engine import Database, explained, opened_file
 
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 _UPGRADING = 0x626D6E02
@@ -17,10 +19,10 @@ _UPGRADING = 0x626D6E02
 def to_newest(database: Database) -> None:
     """Make the tables, or change them, in one transaction. StoreError if they are newer or somebody else's."""
     if database.path is not None:
-        try:
-            database.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{database.path.parent}: cannot be made: {error.strerror}") from error
+        make_folder(database.path)
+        if not database.path.exists():
+            with contextlib.suppress(OSError):  # what is in the way is SQLite's to say
+                os.close(opened_file(database.path))
     with explained(database.shown_url):
         with database.read() as connection:
             if (
@@ -35,6 +37,14 @@ def to_newest(database: Database) -> None:
             found = _revision(connection, database.shown_url)
             if found != schema.REVISION:
                 _upgrade(connection, found, database.shown_url)
+
+
+def make_folder(path: Path) -> None:
+    """The folder of a database's file, made where there is none. Raises StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
 
 
 def _revision(connection: sa.Connection, where: str) -> str | None:
