@@ -24,7 +24,7 @@ _SHOWN = 20  # stories named per list; --json has all
 
 def diff(options: argparse.Namespace, console: Console) -> int:
     """What taking over another configuration would change."""
-    old, new = load_config(options), configuration.load(Path(options.file), os.environ)
+    old, new = load_config(options, console), configuration.load(Path(options.file), os.environ)
     found = difference(old, new)
     if options.json:
         console.json(_diff_row(found))
@@ -70,7 +70,7 @@ def _key_row(change: Change) -> dict[str, Any]:
 
 def try_out(options: argparse.Namespace, console: Console) -> int:
     """Tell stored history by another configuration and show what the merged feeds would gain and lose."""
-    old, new = load_config(options), configuration.load(Path(options.file), os.environ)
+    old, new = load_config(options, console), configuration.load(Path(options.file), os.environ)
     configure_logging(old.log.format, "warning")
     start = since(options.since, utc_now()) or utc_now()
     with reading(old) as store:

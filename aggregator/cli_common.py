@@ -92,10 +92,16 @@ def rfc3339(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
 
 
-def load_config(options: argparse.Namespace) -> Config:
-    """The configuration this command works with; ConfigError with every fault."""
+def load_config(options: argparse.Namespace, console: Console | None = None) -> Config:
+    """The configuration this command works with; ConfigError with every fault. The console is told which database that
+    means where nobody named a configuration: it is hardly that of a daemon with one of its own."""
     where = configuration.find(options.config, os.environ, Path.cwd())
-    return configuration.load(where, os.environ)
+    config = configuration.load(where, os.environ)
+    if config.is_packaged and console is not None:
+        console.say(
+            f"the packaged defaults, with {config.database}: --config or BMN_CONFIG names another configuration"
+        )
+    return config
 
 
 def since(text: str | None, now: datetime) -> datetime | None:

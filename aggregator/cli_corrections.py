@@ -21,7 +21,7 @@ from aggregator.urls import story_ref
 
 def merge(options: argparse.Namespace, console: Console) -> int:
     """Make several stories one, the one begun first; the others redirect to it."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     with reading(config) as store:
         correction = merging(store, [options.id, *options.ids], utc_now())
@@ -38,7 +38,7 @@ def merge(options: argparse.Namespace, console: Console) -> int:
 
 def split(options: argparse.Namespace, console: Console) -> int:
     """Take a story apart, wholly or only the entries named; what is taken out is never joined with it again."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     with reading(config) as store:
         corrections = splitting(

@@ -12,7 +12,7 @@ from aggregator.store.engine import Database
 
 def copy(options: argparse.Namespace, console: Console) -> int:
     """Copy everything into an empty database and compare it; the one in use stays as it is."""
-    config = load_config(options)
+    config = load_config(options, console)
     began = time.perf_counter()
     source, target = Database(config.database), Database(options.url)
     try:

@@ -20,7 +20,7 @@ from aggregator.trial import Change, Trial, shown, tried
 
 def test(options: argparse.Namespace, console: Console) -> int:
     """Which stored stories each rule of the configuration would change; nothing is saved."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     policy = policy_of(config)
     with reading(config) as store:
@@ -72,7 +72,7 @@ def _filing_row(filing: Filing) -> dict[str, Any]:
 
 def apply(options: argparse.Namespace, console: Console) -> int:
     """Have stored stories filed anew by the configured rules."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     with reading(config) as store:
         now = utc_now()
@@ -90,7 +90,7 @@ def apply(options: argparse.Namespace, console: Console) -> int:
 
 def file(options: argparse.Namespace, console: Console) -> int:
     """File a story by hand, or take the hand off it; remembered, and heeded by all later filing."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     section = None if options.section == "forget" else options.section
     with reading(config) as store:

@@ -15,7 +15,7 @@ from aggregator.store.engine import Database
 
 def back_up(options: argparse.Namespace, console: Console) -> int:
     """Write the database to a file, as it is at this moment, and read the file back."""
-    config = load_config(options)
+    config = load_config(options, console)
     began = time.perf_counter()
     database = Database(config.database)
     try:
@@ -31,7 +31,7 @@ def back_up(options: argparse.Namespace, console: Console) -> int:
 
 def restore(options: argparse.Namespace, console: Console) -> int:
     """Put a backup in the place of the database; what was there is kept."""
-    config = load_config(options)
+    config = load_config(options, console)
     began = time.perf_counter()
     database = Database(config.database)
     try:

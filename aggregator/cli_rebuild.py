@@ -20,7 +20,7 @@ _TRIES = 5
 
 def rebuild(options: argparse.Namespace, console: Console) -> int:
     """Make the index for searching anew and print everything; with --verify only print, twice, and compare."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     with reading(config) as store:
         if options.verify:

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 def poll(options: argparse.Namespace, console: Console) -> int:
     """One pass; 0 when it was completed, whatever single sources did."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, config.log.level if not console.err.isatty() else "error")
     report = uvloop.run(_poll(config, options, console))
     polls, grouped = report.polls, report.grouped
@@ -122,7 +122,7 @@ _STARTER = ("aggregator.yaml", "sources.yaml")
 
 def export(options: argparse.Namespace, console: Console) -> int:
     """Every merged feed and page as static files."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     names = asyncio.run(_export(config, Path(options.directory)))
     console.print(f"wrote {counted(len(names), 'file')} to {options.directory}")
@@ -140,7 +140,7 @@ async def _export(config: Config, directory: Path) -> list[str]:
 
 def prune(options: argparse.Namespace, console: Console) -> int:
     """Take out what retention has ended, or only say what would go."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     pruned = asyncio.run(_prune(config, dry_run=options.dry_run))
     shrunk = pruned.shrunk

@@ -25,7 +25,7 @@ from aggregator.workers import Workers
 
 def list_(options: argparse.Namespace, console: Console) -> int:
     """Every source with its health, next poll and why then."""
-    config = load_config(options)
+    config = load_config(options, console)
     with reading(config) as store:
         report = status.report(store, config, utc_now())
     if options.json:
@@ -56,7 +56,7 @@ def _why(source: dict[str, Any]) -> str:
 
 
 def add(options: argparse.Namespace, console: Console) -> int:
-    config = load_config(options)
+    config = load_config(options, console)
     keys = {
         name: value
         for name in ("title", "section", "weight", "every")
@@ -68,7 +68,7 @@ def add(options: argparse.Namespace, console: Console) -> int:
 
 
 def remove(options: argparse.Namespace, console: Console) -> int:
-    config = load_config(options)
+    config = load_config(options, console)
     config_edit.remove_source(_file(config), options.url)
     console.say(f"removed {urls.for_log(options.url)} from {_file(config)} ({_RELOAD}); its stories stay")
     return DONE
@@ -76,7 +76,7 @@ def remove(options: argparse.Namespace, console: Console) -> int:
 
 def import_(options: argparse.Namespace, console: Console) -> int:
     """Every feed of an OPML list that is not a source yet."""
-    config = load_config(options)
+    config = load_config(options, console)
     data = _read(options.file)
     reading_ = opml.read_opml(data)
     listed = {source_key(source.url) for source in config.sources}
@@ -97,7 +97,7 @@ def import_(options: argparse.Namespace, console: Console) -> int:
 
 
 def export(options: argparse.Namespace, console: Console) -> int:
-    document = status.sources_opml(load_config(options))
+    document = status.sources_opml(load_config(options, console))
     if options.file:
         Path(options.file).write_bytes(document)
     else:
@@ -108,7 +108,7 @@ def export(options: argparse.Namespace, console: Console) -> int:
 
 def discover(options: argparse.Namespace, console: Console) -> int:
     """The feeds that a page offers, best first."""
-    config = load_config(options)
+    config = load_config(options, console)
     url = options.url if "://" in options.url else f"https://{options.url}"
     found = asyncio.run(_found(config, url))
     if not found:

@@ -11,7 +11,7 @@ from aggregator.pipeline import utc_now
 
 def status(options: argparse.Namespace, console: Console) -> int:
     """Everything on a terminal's screen, or the contract's JSON."""
-    config = load_config(options)
+    config = load_config(options, console)
     with reading(config) as store:
         report = reports.report(store, config, utc_now())
     if options.json:

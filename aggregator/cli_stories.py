@@ -22,7 +22,7 @@ from aggregator.types import Story
 
 def list_(options: argparse.Namespace, console: Console) -> int:
     """The newest stories."""
-    config = load_config(options)
+    config = load_config(options, console)
     start = since(options.since, utc_now())
     wanted = StoryFilter((options.section,) if options.section else None, start, label=options.label)
     with reading(config) as store:
@@ -62,7 +62,7 @@ def _row(story: Story) -> dict[str, Any]:
 
 def explain(options: argparse.Namespace, console: Console) -> int:
     """Why a story is filed, grouped and led as it is; why a feed is polled when it is."""
-    config = load_config(options)
+    config = load_config(options, console)
     with reading(config) as store:
         found = (
             explanations.explain(store, config, options.what, utc_now())

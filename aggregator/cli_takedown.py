@@ -34,7 +34,7 @@ def story(options: argparse.Namespace, console: Console) -> int:
 def _run(
     options: argparse.Namespace, console: Console, kinds: tuple[str, ...], asked: Callable[[Store], list[Takedown]]
 ) -> int:
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     with reading(config) as store:
         if options.name is None:

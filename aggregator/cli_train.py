@@ -22,7 +22,7 @@ _TAKEN_UP = (
 
 def train(options: argparse.Namespace, console: Console) -> int:
     """Learn from corrections, or go back; 1 where that would make things worse."""
-    config = load_config(options)
+    config = load_config(options, console)
     configure_logging(config.log.format, "warning")
     with reading(config) as store:
         if options.rollback:

@@ -161,6 +161,16 @@ def test_evaluate_scores_labelled_rows(tmp_path):
     assert "bad.jsonl:2" in failed.stderr
 
 
+def test_who_names_no_configuration_is_told_which_database_that_means(tmp_path, monkeypatch, capsys):
+    """On a server with a service a backup of it would else be one of nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BMN_CONFIG", raising=False)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    assert cli.main(["backup", "news.bak"]) == 1
+    said = capsys.readouterr().err
+    assert f"the packaged defaults, with sqlite:///{tmp_path}/state/aggregator.db: --config or BMN_CONFIG" in said
+
+
 @pytest.mark.parametrize("arguments", [["nonsense"], ["poll", "--nonsense"], ["stories", "--limit", "0"], []])
 def test_misuse_ends_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
